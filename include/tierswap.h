@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* tierswap: a swap device whose pages live in tiers.
+ *
+ * This is the engine as a library, for front ends: the nbdkit plugin is one.
+ * It knows nothing of NBD.  All functions but create, start and free may be
+ * called by any number of threads at once; requests that touch different
+ * pages never wait for each other's I/O.
+ *
+ * Errors are -1 with errno; what a person should read was given to the message
+ * sink before.
+ */
+#ifndef TIERSWAP_H
+#define TIERSWAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tierswap;
+
+/* What is said to people: errors, warnings and notices, one sentence each.
+ * NULL: standard error.  Set it first.
+ */
+enum tierswap_message_kind {
+  TIERSWAP_ERROR,
+  TIERSWAP_WARNING,
+  TIERSWAP_NOTICE
+};
+extern void tierswap_set_message_sink (
+    void (*sink) (enum tierswap_message_kind kind, const char *text));
+
+/* Read and check the configuration FILE (NULL: the embedded default) and
+ * describe a device of it; no thread is started and no memory is taken yet.
+ * SIZE overrides the configuration's size: text such as "8G", or NULL.
+ * -1 with EINVAL for a mistake in either, or why FILE cannot be read.
+ */
+extern int tierswap_create (const char *file, const char *size,
+                            struct tierswap **device);
+
+/* Take the memory, protect the process (see tierswap_protect in
+ * nbdkit-tierswap-plugin(1)), open the backings and start the threads.  Call
+ * it once, in the process that will serve, after any fork.
+ * -1 with ENOMEM, EAGAIN, or the error of a backing.
+ */
+extern int tierswap_start (struct tierswap *device);
+
+/* Stop the threads and give everything back.  No call may be in progress. */
+extern void tierswap_free (struct tierswap *device);
+
+/* Bytes of the device, a multiple of 4096. */
+extern uint64_t tierswap_size (const struct tierswap *device);
+
+/* Read COUNT bytes at OFFSET, of any alignment.
+ * EINVAL: beyond the device.  EIO: a page could not be read back from where it
+ * was written to, or came back wrong.
+ */
+extern int tierswap_read (struct tierswap *device, void *buffer, size_t count,
+                          uint64_t offset);
+
+/* Write.  When it fails nothing stored earlier outside the range is harmed,
+ * and each page of the range holds either its old or its new content.
+ * EINVAL: beyond the device.  ENOSPC: no tier has room.  EIO: as for reading,
+ * when a part of a page is written.
+ */
+extern int tierswap_write (struct tierswap *device, const void *buffer,
+                           size_t count, uint64_t offset);
+
+/* Forget whole pages of the range at once; they read as zeros.  Parts of
+ * pages at the ends of the range are left as they are.  EINVAL.
+ */
+extern int tierswap_trim (struct tierswap *device, uint64_t count,
+                          uint64_t offset);
+
+/* Make the range zeros.  Whole pages take no memory; PUNCH says whether they
+ * may become holes or stay allocated.  EINVAL, ENOSPC, EIO as for writing.
+ */
+extern int tierswap_zero (struct tierswap *device, uint64_t count,
+                          uint64_t offset, bool punch);
+
+/* Tell what the range holds, in order, in pieces of at least one page.  The
+ * callback stops the walk by returning non-zero, which is then returned.
+ */
+enum tierswap_extent {
+  TIERSWAP_DATA, /* stored */
+  TIERSWAP_HOLE, /* never written or trimmed; reads as zeros */
+  TIERSWAP_ZERO  /* written with zeros, takes no memory */
+};
+extern int tierswap_extents (
+    struct tierswap *device, uint64_t count, uint64_t offset,
+    int (*callback) (void *opaque, uint64_t offset, uint64_t length,
+                     enum tierswap_extent kind),
+    void *opaque);
+
+/* The exports beside the device itself (""): "stats", then one a tier and
+ * one a backing, by name.  INDEX counts from 0; NULL past the last.
+ */
+extern const char *tierswap_export_name (const struct tierswap *device,
+                                         unsigned index);
+
+/* One line about the device (NAME ""), or about an export.  To free().  NULL
+ * with ENOENT for an unknown name.
+ */
+extern char *tierswap_describe (struct tierswap *device, const char *name);
+
+/* The statistics as JSON: of everything for "stats", of a tier or backing for
+ * its name.  To free().  NULL with ENOENT or ENOMEM.
+ */
+extern char *tierswap_stats (struct tierswap *device, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TIERSWAP_H */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Backing tiers: where segments go when they leave memory.
+ *
+ * A backing is a file, a block device or a remote NBD export, cut into
+ * extents of one segment (256 KiB) each.  The extents are handed out whole.
+ * This layer moves bytes and knows nothing of pages, slots or cgroups.
+ *
+ * I/O is asynchronous: a thread owns one backing_queue, submits requests to
+ * it and takes completed ones from it.  No request is ever waited for without
+ * a deadline.  Submitting and waiting allocate nothing and take no lock that
+ * another thread holds across I/O.
+ */
+#ifndef TIERSWAP_BACKING_H
+#define TIERSWAP_BACKING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXTENT_BYTES (256 * 1024)
+#define BACKING_ALIGNMENT 4096 /* of every buffer, offset and length */
+
+enum backing_kind { BACKING_FILE, BACKING_BLOCK, BACKING_NBD };
+
+enum backing_state {
+  BACKING_ONLINE,   /* takes new segments */
+  BACKING_DRAINING, /* readable; takes no new segments */
+  BACKING_FAILED,   /* a server or device is gone; it is retried */
+};
+
+struct backing_options {
+  const char *name;
+  const char *path;  /* a file or block device; NULL with a URI */
+  const char *uri;   /* an NBD URI; NULL with a path */
+  uint64_t size;     /* bytes, rounded down to whole extents; 0: all there is
+                        (not for a file that does not exist yet) */
+  bool encrypt;      /* with a key made now that never leaves memory */
+  unsigned deadline; /* seconds a request may take, 0: the default, 30 */
+};
+
+struct backing;
+
+/* Cumulative since the backing was opened. */
+struct backing_counters {
+  uint64_t written_bytes, write_ios, read_bytes, read_ios, io_errors;
+};
+
+/* Open or create a backing.  A file is created sparse at its size with mode
+ * 0600 and locked (flock), so that two servers never share it; a block device
+ * is opened exclusively.  On failure -1 with errno, and *ERROR is one sentence
+ * to free() that names the cause and the remedy.
+ * A remote export that cannot be reached now is not a failure when SIZE was
+ * given: it starts as failed and is retried.
+ */
+extern int backing_open (const struct backing_options *options,
+                         struct backing **backing, char **error);
+
+/* No I/O may be in flight.  A regular file loses its content (its extents
+ * are punched out) but is kept.
+ */
+extern void backing_close (struct backing *backing);
+
+extern const char *backing_name (const struct backing *backing);
+extern enum backing_kind backing_kind (const struct backing *backing);
+extern enum backing_state backing_state (const struct backing *backing);
+extern void backing_set_draining (struct backing *backing, bool draining);
+extern void backing_get_counters (const struct backing *backing,
+                                  struct backing_counters *counters);
+
+/* Capacity in extents, and how many are allocated. */
+extern uint64_t backing_extents (const struct backing *backing);
+extern uint64_t backing_extents_used (const struct backing *backing);
+
+/* Change the capacity live.  Growing is at once.  Shrinking below extents in
+ * use is -1 with errno EBUSY and a sentence; nothing is changed then.
+ */
+extern int backing_resize (struct backing *backing, uint64_t size,
+                           char **error);
+
+/* Allocate an extent: its number, or -1 with errno ENOSPC when there is none
+ * or EAGAIN when the backing is not online.
+ */
+extern int64_t backing_extent_allocate (struct backing *backing);
+
+/* Give an extent back.  Its space is punched out or discarded in the
+ * background, before it is handed out again.
+ */
+extern void backing_extent_free (struct backing *backing, uint64_t extent);
+
+enum backing_op { BACKING_READ, BACKING_WRITE };
+
+struct backing_io {
+  /* Set by the submitter: */
+  struct backing *backing;
+  enum backing_op op;
+  void *buffer;    /* aligned to BACKING_ALIGNMENT, locked in memory */
+  size_t length;   /* bytes, a multiple of BACKING_ALIGNMENT */
+  uint64_t offset; /* bytes from the start of the backing, aligned likewise */
+  void *user;      /* not touched */
+  /* Set when it completes: */
+  int error; /* 0, or an errno: EIO, ENOSPC, ETIMEDOUT, ENODEV, ... */
+  /* Of this layer: */
+  struct backing_io *next;
+  uint64_t private[4];
+};
+
+struct backing_queue;
+
+/* Make a queue for one thread with room for DEPTH requests in flight, at most
+ * 1024.  If io_uring is not permitted (kernel.io_uring_disabled, seccomp) a
+ * shared thread pool does the same work, and one notice says so.  A forced
+ * choice for tests: TIERSWAP_IO=threads in the environment.
+ * NULL with errno.
+ */
+extern struct backing_queue *backing_queue_create (unsigned depth);
+extern void backing_queue_free (struct backing_queue *queue);
+
+/* Queue a request.  At most DEPTH may be in flight, or -1 with errno EAGAIN.
+ * Whether it works out is told by io->error when it completes.
+ */
+extern int backing_queue_submit (struct backing_queue *queue,
+                                 struct backing_io *io);
+
+/* Start what was queued, wait until at least one request is complete, and
+ * take it off the queue.  NULL when nothing is in flight.
+ */
+extern struct backing_io *backing_queue_wait (struct backing_queue *queue);
+
+#endif /* TIERSWAP_BACKING_H */

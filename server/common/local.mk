@@ -1,0 +1,3 @@
+libtierswap_la_SOURCES += \
+	server/common/message.c \
+	server/common/message.h

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The store: where every page of the device is.
+ *
+ * Promises:
+ * - A page is found by one atomic word (slot.h).  Readers and writers of
+ *   different pages share no lock; readers of one page share none either.
+ * - Requests allocate nothing and wait only for memory to be made room in.
+ * - The slot table is the truth; all else (live counts, lists, statistics)
+ *   can be rebuilt from it and from the segment table.
+ * - A page read is the page last written, or the read fails.
+ */
+#ifndef TIERSWAP_STORE_H
+#define TIERSWAP_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/codec.h"
+
+#define STORE_TIERS 4
+#define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
+
+struct store;
+
+struct store_tier_options {
+  unsigned prio; /* 1 to 4, ascending in the array */
+  struct codec codec;
+  uint64_t limit; /* bytes of memory, 0: only the pool's */
+};
+
+struct store_options {
+  uint64_t size;       /* bytes of the device, a multiple of 4096 */
+  uint64_t pool_limit; /* bytes of memory, of segments and tables together */
+  struct store_tier_options tiers[STORE_TIERS];
+  unsigned tiers_count; /* 1 to 4 */
+};
+
+/* Whose page it is and what is to become of it: the policy of its cgroup at
+ * the time it is written.
+ */
+struct store_placement {
+  uint32_t cgroup;         /* index of the cgroup, 0: "/" */
+  uint8_t prio;            /* of the memory tier tried first, 1 to 4 */
+  uint8_t writeback_prio;  /* 0: never written back; 1 to 4 */
+  uint16_t writeback_size; /* stored bytes from which on it is eligible */
+};
+
+/* Map the tables and the arena, sparse.  -1 with errno ENOMEM or EINVAL. */
+extern int store_create (const struct store_options *options,
+                         struct store **store);
+
+/* Start the threads: the one that keeps frames in reserve and the cleaner.
+ * -1 with errno.
+ */
+extern int store_start (struct store *store);
+
+/* Stop the threads and unmap everything.  No request may be in progress. */
+extern void store_free (struct store *store);
+
+extern uint64_t store_size (const struct store *store);
+
+/* Requests: see tierswap_read and its neighbours in tierswap.h. */
+extern int store_read (struct store *store, void *buffer, size_t count,
+                       uint64_t offset);
+extern int store_write (struct store *store, const void *buffer, size_t count,
+                        uint64_t offset,
+                        const struct store_placement *placement);
+extern int store_trim (struct store *store, uint64_t count, uint64_t offset);
+extern int store_zero (struct store *store, uint64_t count, uint64_t offset,
+                       bool punch, const struct store_placement *placement);
+
+enum store_extent { STORE_DATA, STORE_HOLE, STORE_ZERO };
+extern int store_extents (struct store *store, uint64_t count, uint64_t offset,
+                          int (*callback) (void *opaque, uint64_t offset,
+                                           uint64_t length,
+                                           enum store_extent kind),
+                          void *opaque);
+
+/* Live changes.  A limit below what is in use is approached by cleaning (and
+ * writeback, where there is any); meanwhile nothing new is stored above it.
+ */
+extern void store_set_pool_limit (struct store *store, uint64_t limit);
+extern void store_set_tier_limit (struct store *store, unsigned tier,
+                                  uint64_t limit);
+/* The kind stays; pages already stored are not touched. */
+extern void store_set_tier_level (struct store *store, unsigned tier,
+                                  int level);
+
+/* Clean until no segment is worth cleaning: at most 1/32 of each is dead. */
+extern void store_compact (struct store *store);
+
+struct store_tier_statistics {
+  uint64_t pages, pages_raw;
+  uint64_t compr_bytes;    /* stored lengths, without headers and padding */
+  uint64_t mem_used_bytes; /* frames of the tier's segments, open ones too */
+  uint64_t segments;
+  uint64_t limit_bytes;
+  struct codec codec;
+};
+
+struct store_statistics {
+  uint64_t pages_stored; /* with pages_same */
+  uint64_t pages_same;
+  uint64_t compr_bytes;
+  uint64_t mem_used_bytes; /* segments and tables */
+  uint64_t mem_used_peak_bytes;
+  uint64_t mem_limit_bytes;
+  uint64_t meta_bytes;    /* the tables' part of mem_used_bytes */
+  uint64_t reserve_bytes; /* empty frames kept ready, not in mem_used_bytes */
+  uint64_t reads, writes, trims;      /* pages */
+  uint64_t read_errors, write_errors; /* requests */
+  uint64_t segments_cleaned, bytes_copied;
+  uint64_t cleaner_nanoseconds; /* of CPU, all threads that cleaned */
+  struct store_tier_statistics tiers[STORE_TIERS];
+};
+
+/* A snapshot, not atomic as a whole: what moves meanwhile may be counted
+ * twice or not at all.  Exact when nothing moves.
+ */
+extern void store_get_statistics (struct store *store,
+                                  struct store_statistics *statistics);
+
+/* Walk the live state and prove its invariants (tests; nothing may be in
+ * progress): every slot word points at an object of its slot, live counts add
+ * up, no frame has two owners.  -1 with a message for what is wrong.
+ */
+extern int store_check (struct store *store);
+
+#endif /* TIERSWAP_STORE_H */
