@@ -26,9 +26,21 @@ fail () {
   exit 1
 }
 
-# Show a command as a person would type it, then run it.
+# Show a command as a person would type it.
+show () {
+  local words=() word
+  for word in "$@"; do
+    word=${word/#$builddir\//./}
+    case $word in
+      *[\?\&\;\*\ ]*) word="'$word'" ;;
+    esac
+    words+=("$word")
+  done
+  echo "\$ ${words[*]}"
+}
+
 run () {
-  echo "\$ ${*/#$builddir\//}"
+  show "$@"
   "$@"
 }
 
@@ -57,8 +69,8 @@ leave () {
   [ -z "$swapped" ] || swapoff "$device"
   [ -z "$attached" ] || nbd-client -d "$device"
   if [ -n "$server" ]; then
-    kill "$server"
-    wait "$server"
+    kill "$server" 2>/dev/null
+    wait "$server" 2>/dev/null
   fi
   for group in "${groups[@]}"; do
     rmdir "$cgroups/$group"
@@ -89,7 +101,7 @@ server_ready () {
 # start_server COMMAND...: an nbdkit with its arguments.
 start_server () {
   rm -f "$socket" "$pidfile"
-  echo "\$ ${*/#$builddir\//} -U $socket &"
+  show "$@" -U "$socket"
   "$@" -f -U "$socket" -P "$pidfile" &
   server=$!
   wait_until 60 "the server is ready" server_ready

@@ -22,7 +22,6 @@ say "asleep, $(($(cat "$cgroups/asleep/memory.swap.current") >> 20)) MiB of it s
 check_stats ".device.pages_stored >= $size * 256"
 
 reads=$(stats .device.reads)
-swap_off_started=yes
 run swapoff "$device"
 swapped=
 check_stats ".device.reads >= $reads + $size * 256 * 0.9" '.device.read_errors == 0'
