@@ -144,12 +144,9 @@ claim (struct store *store, uint32_t number, uint32_t dead_units)
   struct segment *segment = store_segment (store, number);
   uint64_t control = atomic_load (&segment->control);
 
-  do {
-    if (!control_claimable (control) ||
-        SEGMENT_UNITS - control_live (control) < dead_units)
-      return false;
-  } while (!atomic_compare_exchange_weak (&segment->control, &control,
-                                          control | CONTROL_BUSY));
+  if (SEGMENT_UNITS - control_live (control) < dead_units ||
+      !segment_claim (store, number))
+    return false;
   if (place_is_frame (atomic_load (&segment->place)))
     return true;
   segment_drop (store, number, CONTROL_BUSY);
@@ -196,21 +193,21 @@ take_victim (struct store *store, uint32_t tier, uint32_t dead_units)
   return number;
 }
 
-/* Move the COUNT objects of LIST, all of one owner, away from their segment
- * and subtract what was moved from it.
+/* Move the COUNT objects of LIST away from their segment NUMBER and subtract
+ * what was moved from it.
  */
 static int
-move_live (struct store *store, uint32_t number, struct append *list,
+move_live (struct store *store, uint32_t number,
+           const struct append_target *target, struct append *list,
            unsigned count)
 {
   struct segment *segment = store_segment (store, number);
-  uint32_t owner = atomic_load (&segment->owner), units = 0;
+  uint32_t units = 0;
   uint64_t moved = 0, bytes = 0;
   int n = 0;
 
   for (unsigned done = 0; done < count; done += n) {
-    n = append_replace (store, owner, STREAM_SURVIVORS, list + done,
-                        count - done, true);
+    n = append_replace (store, target, list + done, count - done);
     if (n < 0)
       break;
     for (unsigned i = done; i < done + n; ++i) {
@@ -233,21 +230,41 @@ move_live (struct store *store, uint32_t number, struct append *list,
   return n < 0 ? -1 : 0;
 }
 
-/* Clean a segment that is busy. */
-static int
-clean (struct store *store, uint32_t number)
+/* Where the objects of a segment go that is emptied. */
+static struct append_target
+target_of (struct segment *segment, enum stream stream)
+{
+  return (struct append_target){
+    .owner = atomic_load (&segment->owner),
+    .stream = stream,
+    .time = atomic_load_explicit (&segment->time, memory_order_relaxed),
+    .cleaner = true,
+    .keep_referenced = true,
+  };
+}
+
+int
+cleaner_empty (struct store *store, uint32_t number, bool outgoing)
 {
   struct segment *segment = store_segment (store, number);
   uint32_t tail = control_tail (atomic_load (&segment->control));
   uint32_t frame = (uint32_t) place_number (atomic_load (&segment->place));
   unsigned char *base = arena_frame (&store->arena, frame);
+  struct append_target cold =
+      target_of (segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
+  struct append_target warm = target_of (segment, STREAM_SURVIVORS);
   const struct object *objects[WALK];
-  struct append list[WALK];
+  struct append cold_list[WALK], warm_list[WALK];
   uint32_t offset = 0, offsets[WALK];
   int r = 0;
 
+  if (outgoing) {
+    /* A page read since starts a new life among the youngest, unread. */
+    warm.time = store_seconds ();
+    warm.keep_referenced = false;
+  }
   while (offset < tail && r == 0) {
-    unsigned seen = 0, live = 0;
+    unsigned seen = 0, cold_count = 0, warm_count = 0;
 
     while (seen < WALK && offset < tail) {
       const struct object *object =
@@ -261,18 +278,24 @@ clean (struct store *store, uint32_t number)
     }
     for (unsigned i = 0; i < seen; ++i) {
       slot_word word, here;
+      struct append *to;
 
       if (objects[i]->slot >= store->slots.count)
         continue;
       word = atomic_load (&store->slots.words[objects[i]->slot]);
       here = slot_object (number, offsets[i], objects[i]->length);
-      if (slot_same_object (word, here))
-        list[live++] = (struct append){ .object = objects[i],
-                                        .slot = objects[i]->slot,
-                                        .expected = word };
+      if (!slot_same_object (word, here))
+        continue;
+      to = outgoing && word & SLOT_REFERENCED ? &warm_list[warm_count++]
+                                              : &cold_list[cold_count++];
+      *to = (struct append){ .object = objects[i],
+                             .slot = objects[i]->slot,
+                             .expected = word };
     }
-    if (live)
-      r = move_live (store, number, list, live);
+    if (cold_count)
+      r = move_live (store, number, &cold, cold_list, cold_count);
+    if (warm_count && r == 0)
+      r = move_live (store, number, &warm, warm_list, warm_count);
   }
   segment_drop (store, number, CONTROL_BUSY);
   if (r == 0)
@@ -301,7 +324,7 @@ cleaner_clean_one (struct store *store, uint32_t tier, uint32_t dead_units)
     return 0;
   freed = SEGMENT_UNITS -
           control_live (atomic_load (&store_segment (store, number)->control));
-  r = clean (store, number);
+  r = cleaner_empty (store, number, false);
   atomic_fetch_add_explicit (&store->cleaner.nanoseconds,
                              thread_nanoseconds () - before,
                              memory_order_relaxed);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backing/backing.h"
 #include "common/wake.h"
 #include "store/frame.h"
 #include "store/segment.h"
@@ -18,13 +19,21 @@
  * what was just written is likely to be overwritten before what has survived
  * a cleaning.
  */
-enum stream { STREAM_FRESH, STREAM_SURVIVORS, STREAMS };
+enum stream {
+  STREAM_FRESH,     /* just written */
+  STREAM_SURVIVORS, /* copied by the cleaner */
+  STREAM_OUTGOING,  /* packed for writeback, next in line for it */
+  STREAMS
+};
 
 /* An owner is one (cgroup, memory tier, writeback class). */
 struct owner {
-  pthread_mutex_t lock;           /* of the list, and of opening segments */
+  pthread_mutex_t lock;           /* of the lists, and of opening segments */
   _Atomic uint32_t open[STREAMS]; /* segment + 1, 0: none */
-  uint32_t oldest, newest;        /* sealed segments in memory, + 1 */
+  /* Sealed segments in memory, + 1, in the order of sealing. */
+  struct {
+    uint32_t oldest, newest;
+  } list[STREAMS];
 } __attribute__ ((aligned (64)));
 
 struct tier {
@@ -49,6 +58,26 @@ struct cleaner {
   _Atomic uint64_t segments_cleaned, bytes_copied, nanoseconds;
 };
 
+/* Where segments go that leave memory.  Set and cleared live. */
+struct store_backing {
+  struct backing *_Atomic backing; /* NULL: none */
+  _Atomic bool promote;
+  _Atomic uint64_t checksum_errors;
+};
+
+/* Writers that wait for frames. */
+struct room_wait {
+  _Atomic uint32_t freed;      /* counts frames given back; a futex */
+  _Atomic uint32_t waiters;
+  _Atomic uint64_t asked;      /* requests for writeback */
+  _Atomic uint64_t in_vain;    /* up to this one nothing could be written */
+  struct wake *_Atomic writer; /* wakes who writes back; NULL: nobody does */
+  /* Writers are slowed down above so many bytes used, by how long writing back
+   * one page takes; 0: not now.
+   */
+  _Atomic uint64_t throttle_from, page_nanoseconds;
+};
+
 struct store {
   uint64_t size;
   struct slots slots;
@@ -64,6 +93,8 @@ struct store {
   _Atomic uint32_t cgroups; /* those below this number have pages */
   _Atomic uint64_t opened; /* segments ever opened */
   struct cleaner cleaner;
+  struct store_backing backings[STORE_BACKINGS];
+  struct room_wait room;
 
   pthread_key_t worker_key;
   pthread_mutex_t workers_lock; /* taken when a thread first comes or ends */
@@ -98,6 +129,12 @@ static inline struct segment *
 store_segment (struct store *store, uint32_t number)
 {
   return &store->segments.table[number];
+}
+
+static inline uint32_t
+owner_class (uint32_t owner)
+{
+  return owner % STORE_CLASSES;
 }
 
 /* Bytes of memory that stored pages cost now. */

@@ -1,6 +1,8 @@
 libtierswap_la_SOURCES += \
 	server/store/append.c \
 	server/store/append.h \
+	server/store/backed.c \
+	server/store/backed.h \
 	server/store/check.c \
 	server/store/cleaner.c \
 	server/store/cleaner.h \
@@ -10,12 +12,18 @@ libtierswap_la_SOURCES += \
 	server/store/frame.h \
 	server/store/index_stack.h \
 	server/store/internal.h \
+	server/store/mover.c \
+	server/store/mover.h \
 	server/store/object.h \
 	server/store/page.h \
+	server/store/pick.c \
+	server/store/pick.h \
 	server/store/reader.c \
 	server/store/reader.h \
 	server/store/region.c \
 	server/store/region.h \
+	server/store/room.c \
+	server/store/room.h \
 	server/store/segment.c \
 	server/store/segment.h \
 	server/store/slot.h \

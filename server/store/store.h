@@ -19,6 +19,7 @@
 #include "store/codec.h"
 
 #define STORE_TIERS 4
+#define STORE_BACKINGS 4
 #define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
 
 struct store;

@@ -100,6 +100,7 @@ workers_free (struct store *store)
   for (struct worker *worker = store->workers; worker; worker = next) {
     next = worker->next;
     codec_context_free (worker->codec);
+    backed_free (&worker->backed);
     free (worker);
   }
   store->workers = store->idle_workers = NULL;

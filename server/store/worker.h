@@ -9,6 +9,7 @@
 #define TIERSWAP_WORKER_H
 
 #include "store/append.h"
+#include "store/backed.h"
 #include "store/internal.h"
 
 /* Pages compressed before they are appended together. */
@@ -26,6 +27,8 @@ struct worker {
   struct worker *next, *next_idle;
   struct codec_context *codec;
   struct worker_counters counters;
+  struct backed_reads backed;
+  uint64_t room_deadline; /* of the request: how long it may wait for room */
   struct append batch[BATCH_PAGES];
   const unsigned char *pages[BATCH_PAGES]; /* the batch, uncompressed */
   unsigned char page[PAGE_BYTES] __attribute__ ((aligned (64)));

@@ -5,19 +5,14 @@
 #include <config.h>
 
 #include <errno.h>
-#include <time.h>
 
 #include "store/cleaner.h"
 #include "store/page.h"
 #include "store/reader.h"
+#include "store/room.h"
 
 /* A page is stored raw unless compression saves at least this. */
 #define LEAST_SAVING 64
-
-/* When the cleaner has no frame to work with, others are about to give some
- * back: look again so often, a tenth of a millisecond apart.
- */
-#define ROOM_RETRIES 200
 
 static struct codec
 tier_codec (const struct tier *tier)
@@ -69,27 +64,6 @@ object_owner (const struct object *object, unsigned tier,
   return owner_index (placement->cgroup, tier, class);
 }
 
-/* Make room where there is none, by cleaning.  False if there is nothing left
- * to clean.
- */
-static bool
-make_room (struct store *store, unsigned tier, int full)
-{
-  uint32_t which = full == ROOM_TIER_FULL ? tier : ANY_TIER;
-  const struct timespec moment = { 0, 100000 };
-
-  for (unsigned i = 0; i < ROOM_RETRIES; ++i) {
-    int r = cleaner_clean_one (store, which, CLEANER_WORTH);
-
-    if (r > 0)
-      return true;
-    if (r == 0)
-      return false;
-    nanosleep (&moment, NULL);
-  }
-  return false;
-}
-
 static int write_page (struct store *store, struct worker *worker,
                        uint64_t slot, const void *page, unsigned tier,
                        const struct store_placement *placement);
@@ -105,10 +79,6 @@ fall_back (struct store *store, struct worker *worker, unsigned from,
   const unsigned char *pages[BATCH_PAGES];
   uint32_t slots[BATCH_PAGES];
 
-  if (tier + 1 >= store->tiers_count) {
-    errno = ENOSPC;
-    return -1;
-  }
   atomic_store_explicit (&store->tiers[tier].full, true,
                          memory_order_relaxed);
   for (unsigned i = 0; i < count; ++i) {
@@ -139,13 +109,20 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
 
     if (r > 0)
       done += r;
-    else if (!make_room (store, tier, r))
+    else if (room_clean (store, tier, r))
+      continue;
+    else if (tier + 1 < store->tiers_count)
       return fall_back (store, worker, done, count - done, tier,
                         placement) == -1
                  ? -1
                  : 1;
+    else if (!room_wait (store, worker)) {
+      errno = ENOSPC;
+      return -1;
+    }
   }
   cleaner_pace (store, opened);
+  room_throttle (store, count);
   return 0;
 }
 
@@ -261,6 +238,7 @@ write_part (struct store *store, struct worker *worker,
   for (;;) {
     struct append entry = { .object = (struct object *) worker->room,
                             .slot = (uint32_t) part->slot };
+    struct append_target target = { .stream = STREAM_FRESH };
     struct reading reading;
     uint64_t pattern;
     bool done;
@@ -284,9 +262,8 @@ write_part (struct store *store, struct worker *worker,
                    worker->room);
       entry.expected = reading.word;
       entry.pattern = reading.pattern;
-      r = append_replace (store,
-                          object_owner (entry.object, tier, placement),
-                          STREAM_FRESH, &entry, 1, false);
+      target.owner = object_owner (entry.object, tier, placement);
+      r = append_replace (store, &target, &entry, 1);
       done = r > 0 && entry.done;
     }
     if (done)
@@ -296,7 +273,11 @@ write_part (struct store *store, struct worker *worker,
       cleaner_pace (store, opened);
       return 0;
     }
-    if (r < 0 && !make_room (store, tier, r) && ++tier == store->tiers_count) {
+    if (r >= 0 || room_clean (store, tier, r))
+      continue;
+    if (tier + 1 < store->tiers_count)
+      tier++;
+    else if (!room_wait (store, worker)) {
       errno = ENOSPC;
       return -1;
     }
@@ -336,6 +317,7 @@ begin (struct store *store, uint64_t count, uint64_t offset,
   *worker = worker_get (store);
   if (!*worker)
     return -1;
+  (*worker)->room_deadline = 0;
   if (placement && count > 0) {
     note_cgroup (store, placement->cgroup);
     touch (store, count, offset);
