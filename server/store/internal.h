@@ -72,6 +72,7 @@ struct room_wait {
   _Atomic uint64_t asked;      /* requests for writeback */
   _Atomic uint64_t in_vain;    /* up to this one nothing could be written */
   struct wake *_Atomic writer; /* wakes who writes back; NULL: nobody does */
+  _Atomic uint64_t high;       /* bytes used above which to wake it */
   /* Writers are slowed down above so many bytes used, by how long writing back
    * one page takes; 0: not now.
    */

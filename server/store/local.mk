@@ -8,6 +8,8 @@ libtierswap_la_SOURCES += \
 	server/store/cleaner.h \
 	server/store/codec.c \
 	server/store/codec.h \
+	server/store/demote.c \
+	server/store/demote.h \
 	server/store/frame.c \
 	server/store/frame.h \
 	server/store/index_stack.h \
@@ -32,6 +34,8 @@ libtierswap_la_SOURCES += \
 	server/store/statistics.c \
 	server/store/store.c \
 	server/store/store.h \
+	server/store/walk.c \
+	server/store/walk.h \
 	server/store/worker.c \
 	server/store/worker.h \
 	server/store/writer.c

@@ -64,7 +64,8 @@ static void
 look_at_owner (struct store *store, uint32_t owner, const struct pick *pick,
                void *data)
 {
-  for (unsigned stream = 0; stream < STREAMS; ++stream)
+  for (unsigned stream = pick->packed ? STREAM_OUTGOING : 0; stream < STREAMS;
+       ++stream)
     look_at_list (store, &store->owners[owner], stream, pick, data);
 }
 
@@ -98,7 +99,8 @@ seal_owner (struct store *store, uint32_t owner, const struct pick *pick,
 {
   unsigned *sealed = data;
 
-  for (unsigned stream = 0; stream < STREAMS; ++stream)
+  for (unsigned stream = pick->packed ? STREAM_OUTGOING : 0; stream < STREAMS;
+       ++stream)
     if (owner_seal (store, owner, stream, pick->before))
       ++*sealed;
 }

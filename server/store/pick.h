@@ -13,6 +13,7 @@ struct pick {
   uint32_t tier;   /* index, or PICK_ANY: those of higher prio number first */
   uint32_t cgroup; /* index, or PICK_ANY */
   unsigned classes; /* a bit a writeback class that may be picked */
+  bool packed;      /* only those packed for writeback */
   uint32_t before; /* written until this second of the monotonic clock */
 };
 

@@ -73,6 +73,17 @@ room_wait (struct store *store, struct worker *worker)
   return done;
 }
 
+void
+room_watch (struct store *store)
+{
+  struct wake *writer = atomic_load (&store->room.writer);
+
+  if (writer && store_memory_used (store) >
+                    atomic_load_explicit (&store->room.high,
+                                          memory_order_relaxed))
+    wake_ring (writer);
+}
+
 /* The nearer the pool is to its limit, the longer: at the limit a page costs
  * twice the time that writing one back takes, half way there a quarter of
  * that.

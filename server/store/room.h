@@ -26,4 +26,9 @@ extern bool room_wait (struct store *store, struct worker *worker);
  */
 extern void room_throttle (struct store *store, uint64_t count);
 
+/* After a segment was opened: wake writeback when the pool is above the mark
+ * that it was told of.
+ */
+extern void room_watch (struct store *store);
+
 #endif /* TIERSWAP_ROOM_H */

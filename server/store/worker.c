@@ -3,8 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/worker.h"
+
+/* A page is stored raw unless compression saves at least this. */
+#define LEAST_SAVING 64
 
 static struct worker *
 worker_create (struct store *store)
@@ -116,4 +120,26 @@ workers_create (struct store *store)
     return -1;
   }
   return 0;
+}
+
+void
+worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
+                    const void *page, unsigned char *room)
+{
+  const struct tier *tier = &worker->store->tiers[number];
+  struct codec codec = { tier->kind, atomic_load_explicit (
+                                         &tier->level, memory_order_relaxed) };
+  struct object *object = (struct object *) room;
+  size_t length = codec_compress (worker->codec, number, codec, page,
+                                  object->bytes, PAGE_BYTES - LEAST_SAVING);
+
+  if (length == 0) {
+    length = PAGE_BYTES;
+    memcpy (object->bytes, page, PAGE_BYTES);
+  }
+  object->slot = (uint32_t) slot;
+  object->length = (uint16_t) length;
+  object->reserved = 0;
+  object->checksum =
+      object_checksum (object->slot, object->bytes, object->length);
 }

@@ -45,6 +45,13 @@ extern int workers_create (struct store *store);
 extern int worker_prepare (struct store *store);
 extern void workers_free (struct store *store);
 
+/* Compress the page of SLOT for TIER into ROOM, OBJECT_ROOM bytes, as an
+ * object with its header.
+ */
+extern void worker_make_object (struct worker *worker, unsigned tier,
+                                uint64_t slot, const void *page,
+                                unsigned char *room);
+
 static inline void
 worker_count (_Atomic uint64_t *counter, uint64_t n)
 {

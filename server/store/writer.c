@@ -11,16 +11,6 @@
 #include "store/reader.h"
 #include "store/room.h"
 
-/* A page is stored raw unless compression saves at least this. */
-#define LEAST_SAVING 64
-
-static struct codec
-tier_codec (const struct tier *tier)
-{
-  return (struct codec){ tier->kind, atomic_load_explicit (
-                                         &tier->level, memory_order_relaxed) };
-}
-
 /* The first tier of at least this prio, or the last one. */
 static unsigned
 first_tier (struct store *store, unsigned prio)
@@ -30,27 +20,6 @@ first_tier (struct store *store, unsigned prio)
   while (tier + 1 < store->tiers_count && store->tiers[tier].prio < prio)
     tier++;
   return tier;
-}
-
-/* Compress a page for TIER into ROOM, with its header. */
-static void
-make_object (struct store *store, struct worker *worker, unsigned tier,
-             uint64_t slot, const void *page, unsigned char *room)
-{
-  struct object *object = (struct object *) room;
-  size_t length = codec_compress (worker->codec, tier,
-                                  tier_codec (&store->tiers[tier]), page,
-                                  object->bytes, PAGE_BYTES - LEAST_SAVING);
-
-  if (length == 0) {
-    length = PAGE_BYTES;
-    memcpy (object->bytes, page, PAGE_BYTES);
-  }
-  object->slot = (uint32_t) slot;
-  object->length = (uint16_t) length;
-  object->reserved = 0;
-  object->checksum =
-      object_checksum (object->slot, object->bytes, object->length);
 }
 
 static uint32_t
@@ -165,7 +134,7 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       write_same (store, slot, pattern, placement->cgroup);
       continue;
     }
-    make_object (store, worker, tier, slot, page, room);
+    worker_make_object (worker, tier, slot, page, room);
     next_owner = object_owner ((struct object *) room, tier, placement);
     if (batched > 0 && next_owner != owner) {
       r = flush (store, worker, owner, batched, placement);
@@ -174,7 +143,7 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       if (r == 0)
         memmove (worker->room, room, OBJECT_ROOM);
       else
-        make_object (store, worker, tier, slot, page, worker->room);
+        worker_make_object (worker, tier, slot, page, worker->room);
       room = worker->room;
       batched = 0;
     }
@@ -258,7 +227,7 @@ write_part (struct store *store, struct worker *worker,
                               placement->cgroup);
     }
     else {
-      make_object (store, worker, tier, part->slot, worker->page,
+      worker_make_object (worker, tier, part->slot, worker->page,
                    worker->room);
       entry.expected = reading.word;
       entry.pattern = reading.pattern;
