@@ -1,3 +1,5 @@
 libtierswap_la_SOURCES += \
 	server/common/message.c \
-	server/common/message.h
+	server/common/message.h \
+	server/common/wake.c \
+	server/common/wake.h

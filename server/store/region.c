@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "store/region.h"
+
+/* In kernels since 5.18 and 5.14, in glibc headers later than Debian 12's. */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define MEMORY_PAGE 4096
+
+void *
+region_reserve (size_t length)
+{
+  void *region;
+
+  region = mmap (NULL, length, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (region == MAP_FAILED)
+    return NULL;
+  madvise (region, length, MADV_NOHUGEPAGE);
+  madvise (region, length, MADV_DONTDUMP);
+  return region;
+}
+
+void
+region_free (void *region, size_t length)
+{
+  if (region)
+    munmap (region, length);
+}
+
+int
+region_release (void *start, size_t length)
+{
+  if (madvise (start, length, MADV_DONTNEED_LOCKED) == 0)
+    return 0;
+  if (errno != EINVAL)
+    return -1;
+  /* An older kernel: MADV_DONTNEED refuses locked memory, so unlock it and
+   * lock it again for what will be touched later.
+   */
+  if (madvise (start, length, MADV_DONTNEED) == 0)
+    return 0;
+  if (errno != EINVAL || munlock (start, length) == -1 ||
+      madvise (start, length, MADV_DONTNEED) == -1)
+    return -1;
+  mlock2 (start, length, MLOCK_ONFAULT);
+  return 0;
+}
+
+int
+region_populate (void *start, size_t length)
+{
+  if (madvise (start, length, MADV_POPULATE_WRITE) == 0)
+    return 0;
+  if (errno != EINVAL) {
+    errno = ENOMEM;
+    return -1;
+  }
+  for (volatile char *byte = start; byte < (char *) start + length;
+       byte += MEMORY_PAGE)
+    *byte = 0;
+  return 0;
+}

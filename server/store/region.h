@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sparse memory: address space that costs nothing until it is touched, and
+ * that goes back to the kernel in pieces, also when it is locked.
+ */
+#ifndef TIERSWAP_REGION_H
+#define TIERSWAP_REGION_H
+
+#include <stddef.h>
+
+/* Reserve LENGTH bytes, zeros, not yet backed by memory.  NULL with errno.
+ * Huge pages are off: a region is given back in small pieces.
+ */
+extern void *region_reserve (size_t length);
+extern void region_free (void *region, size_t length);
+
+/* Give the memory of whole pages back; they read as zeros.  -1 with errno. */
+extern int region_release (void *start, size_t length);
+
+/* Back whole pages with memory now, for writing.  -1 with errno ENOMEM. */
+extern int region_populate (void *start, size_t length);
+
+#endif /* TIERSWAP_REGION_H */

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+
+#include "store/region.h"
+#include "store/segment.h"
+
+int
+segments_create (struct segments *segments, uint32_t capacity)
+{
+  segments->capacity = capacity;
+  segments->table = region_reserve ((uint64_t) capacity *
+                                    sizeof *segments->table);
+  segments->links = region_reserve ((uint64_t) capacity *
+                                    sizeof *segments->links);
+  atomic_init (&segments->fresh, 0);
+  if (!segments->table || !segments->links) {
+    segments_free (segments);
+    errno = ENOMEM;
+    return -1;
+  }
+  return 0;
+}
+
+void
+segments_free (struct segments *segments)
+{
+  region_free (segments->table,
+               (uint64_t) segments->capacity * sizeof *segments->table);
+  region_free ((void *) segments->links,
+               (uint64_t) segments->capacity * sizeof *segments->links);
+}
+
+uint32_t
+segments_take (struct segments *segments)
+{
+  uint32_t number = index_stack_pop (&segments->free, segments->links);
+
+  if (number != INDEX_NONE)
+    return number;
+  number = atomic_load (&segments->fresh);
+  do {
+    if (number >= segments->capacity)
+      return SEGMENT_NONE;
+  } while (!atomic_compare_exchange_weak (&segments->fresh, &number,
+                                          number + 1));
+  return number;
+}
+
+void
+segments_give (struct segments *segments, uint32_t number)
+{
+  index_stack_push (&segments->free, segments->links, number);
+}

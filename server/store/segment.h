@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Segments: 256 KiB extents that objects are appended to, once.
+ *
+ * All that decides over a segment's life is in one atomic control word, so that
+ * every step is one compare-and-exchange and whoever makes the last step
+ * knows it:
+ *
+ *   63 left | 62 busy | 61 60 state | 59 .. 45 live | 44 .. 30 tail |
+ *   29 .. 15 holds | 14 .. 0 pins
+ *
+ *   state  free, open (takes objects) or sealed (takes none)
+ *   tail   16-byte units handed out from the start
+ *   live   16-byte units of objects that a slot word points at, or is about to
+ *   pins   readers of the frame: short, they never wait
+ *   holds  open: writers between reservation and publication;
+ *          sealed: readers of the backing extent
+ *   busy   claimed by the cleaner or by writeback, at most one at a time
+ *   left   the segment has moved to a backing; its old frame still has pins
+ *
+ * Invariants:
+ *   1. A segment becomes free only from sealed with all other fields zero, by
+ *      one compare-and-exchange.  Its place is then given back.
+ *   2. A reader pins first and then looks at the slot word again.  If the word
+ *      still points here, the segment was not free then (the word's bytes are
+ *      in live), and is not free until the pin drops.
+ *   3. A stale pin may fall on a free segment or on its next life; it is taken
+ *      back without having looked at anything.  So every change keeps the
+ *      pins it finds.
+ *   4. A sealed segment without holds that is in memory has all its objects
+ *      written: its headers may be walked up to the tail by who has it busy.
+ *   5. The place changes while busy.  A frame that was left is given back by
+ *      who finds left set and pins zero.
+ */
+#ifndef TIERSWAP_SEGMENT_H
+#define TIERSWAP_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/frame.h"
+#include "store/index_stack.h"
+#include "store/object.h"
+
+#define SEGMENT_BYTES FRAME_BYTES
+#define SEGMENT_UNITS (SEGMENT_BYTES / OBJECT_UNIT)
+#define SEGMENT_NONE INDEX_NONE
+
+#define CONTROL_PIN (UINT64_C (1))
+#define CONTROL_HOLD (UINT64_C (1) << 15)
+#define CONTROL_TAIL_SHIFT 30
+#define CONTROL_LIVE_SHIFT 45
+#define CONTROL_STATE_SHIFT 60
+#define CONTROL_BUSY (UINT64_C (1) << 62)
+#define CONTROL_LEFT (UINT64_C (1) << 63)
+#define CONTROL_FIELD UINT64_C (0x7fff)
+#define CONTROL_STATE (UINT64_C (3) << CONTROL_STATE_SHIFT)
+
+enum segment_state { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_SEALED };
+
+/* Objects, those of them that are raw, and their stored bytes, of a segment:
+ * raw << 48 | objects << 32 | bytes.
+ */
+#define CONTENTS_RAW_SHIFT 48
+#define CONTENTS_OBJECTS_SHIFT 32
+
+/* Where a segment is: a frame of the arena, or an extent of a backing. */
+#define PLACE_NUMBER ((UINT64_C (1) << 56) - 1)
+#define PLACE_BACKING_SHIFT 56 /* 0: a frame, else the backing's index + 1 */
+
+struct segment {
+  _Atomic uint64_t control;
+  _Atomic uint64_t contents;
+  _Atomic uint64_t place;
+  _Atomic uint32_t owner;  /* stable while pinned, held, open or busy */
+  uint32_t older, newer;   /* in the owner's list, under its lock */
+  uint32_t left_frame;     /* the frame to give back, while left */
+  _Atomic uint32_t sealed; /* seconds, on the monotonic clock */
+  uint8_t codec;           /* enum codec_kind of its objects */
+  bool listed;             /* in the owner's list, under its lock */
+} __attribute__ ((aligned (64)));
+
+struct segments {
+  struct segment *table;
+  uint32_t capacity;
+  _Atomic uint32_t fresh; /* segments from here on were never used */
+  _Atomic uint32_t *links;
+  struct index_stack free;
+};
+
+/* -1 with errno. */
+extern int segments_create (struct segments *segments, uint32_t capacity);
+extern void segments_free (struct segments *segments);
+
+/* A free segment's number, or SEGMENT_NONE. */
+extern uint32_t segments_take (struct segments *segments);
+extern void segments_give (struct segments *segments, uint32_t number);
+
+static inline uint32_t
+segments_high_water (const struct segments *segments)
+{
+  return atomic_load_explicit (&segments->fresh, memory_order_acquire);
+}
+
+static inline enum segment_state
+control_state (uint64_t control)
+{
+  return (control & CONTROL_STATE) >> CONTROL_STATE_SHIFT;
+}
+
+static inline uint32_t
+control_tail (uint64_t control)
+{
+  return (control >> CONTROL_TAIL_SHIFT) & CONTROL_FIELD;
+}
+
+static inline uint32_t
+control_live (uint64_t control)
+{
+  return (control >> CONTROL_LIVE_SHIFT) & CONTROL_FIELD;
+}
+
+static inline uint32_t
+control_holds (uint64_t control)
+{
+  return (control / CONTROL_HOLD) & CONTROL_FIELD;
+}
+
+static inline uint32_t
+control_pins (uint64_t control)
+{
+  return control & CONTROL_FIELD;
+}
+
+/* Invariant 1: sealed and nothing else but what is left of the tail. */
+static inline bool
+control_freeable (uint64_t control)
+{
+  return (control & ~(CONTROL_FIELD << CONTROL_TAIL_SHIFT)) ==
+         (uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT;
+}
+
+/* The cleaner and writeback may claim it: sealed, all written, not busy. */
+static inline bool
+control_claimable (uint64_t control)
+{
+  return control_state (control) == SEGMENT_SEALED &&
+         control_holds (control) == 0 &&
+         !(control & (CONTROL_BUSY | CONTROL_LEFT)) &&
+         control_live (control) != 0;
+}
+
+static inline bool
+place_is_frame (uint64_t place)
+{
+  return place >> PLACE_BACKING_SHIFT == 0;
+}
+
+static inline unsigned
+place_backing (uint64_t place)
+{
+  return (unsigned) (place >> PLACE_BACKING_SHIFT) - 1;
+}
+
+static inline uint64_t
+place_number (uint64_t place)
+{
+  return place & PLACE_NUMBER;
+}
+
+static inline uint64_t
+place_on_backing (unsigned backing, uint64_t extent)
+{
+  return ((uint64_t) (backing + 1) << PLACE_BACKING_SHIFT) | extent;
+}
+
+static inline uint64_t
+contents_of (uint32_t objects, uint32_t raw, uint32_t bytes)
+{
+  return ((uint64_t) raw << CONTENTS_RAW_SHIFT) |
+         ((uint64_t) objects << CONTENTS_OBJECTS_SHIFT) | bytes;
+}
+
+static inline uint32_t
+contents_objects (uint64_t contents)
+{
+  return (contents >> CONTENTS_OBJECTS_SHIFT) & 0xffff;
+}
+
+static inline uint32_t
+contents_raw (uint64_t contents)
+{
+  return contents >> CONTENTS_RAW_SHIFT;
+}
+
+static inline uint32_t
+contents_bytes (uint64_t contents)
+{
+  return (uint32_t) contents;
+}
+
+#endif /* TIERSWAP_SEGMENT_H */

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The slot word: where one page is, in one atomic 64-bit word.
+ *
+ *   63 62 | 61         | 60 .. 49  | 48 .. 35        | 34 .. 0
+ *   00    | 0 (the whole word is 0)                              empty
+ *   01    | referenced | length-1  | offset/16 bytes | segment   object
+ *
+ *   63 62 | 61 .. 46   | 45 .. 0
+ *   10    | cgroup     | pattern, sign-extended                  same-filled
+ *   11    | cgroup     | low bits of the pattern                 same-filled,
+ *                                       the whole of it stands in wide[slot]
+ *
+ * A same-filled page repeats one 8-byte pattern and takes no object.  Patterns
+ * that are small numbers (zero, minus one) fit in the word; the others use
+ * the side table, which is touched only where it is needed.
+ *
+ * Locking: none.  A word is published by exchange or compare-and-exchange;
+ * whoever takes an old word out of the table owns its bytes in the segment's
+ * live count and subtracts them, once.  Only the helpers below know the bits.
+ */
+#ifndef TIERSWAP_SLOT_H
+#define TIERSWAP_SLOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint64_t slot_word;
+
+enum slot_kind { SLOT_EMPTY, SLOT_OBJECT, SLOT_SAME, SLOT_SAME_WIDE };
+
+#define SLOT_REFERENCED (UINT64_C (1) << 61)
+#define SLOT_PATTERN_BITS 46
+#define SLOT_PATTERN_MASK ((UINT64_C (1) << SLOT_PATTERN_BITS) - 1)
+#define SLOT_SEGMENT_BITS 35
+#define SLOT_CGROUPS (1 << 16)
+
+static inline enum slot_kind
+slot_kind (slot_word word)
+{
+  return word >> 62;
+}
+
+static inline bool
+slot_is_object (slot_word word)
+{
+  return slot_kind (word) == SLOT_OBJECT;
+}
+
+static inline bool
+slot_is_same (slot_word word)
+{
+  return word >> 63;
+}
+
+/* UNITS is the offset in the segment in 16-byte units, LENGTH the stored
+ * length in bytes, 1 to 4096.
+ */
+static inline slot_word
+slot_object (uint64_t segment, uint32_t units, uint32_t length)
+{
+  return ((uint64_t) SLOT_OBJECT << 62) | ((uint64_t) (length - 1) << 49) |
+         ((uint64_t) units << SLOT_SEGMENT_BITS) | segment;
+}
+
+static inline uint64_t
+slot_segment (slot_word word)
+{
+  return word & ((UINT64_C (1) << SLOT_SEGMENT_BITS) - 1);
+}
+
+static inline uint32_t
+slot_units (slot_word word)
+{
+  return (word >> SLOT_SEGMENT_BITS) & 0x3fff;
+}
+
+static inline uint32_t
+slot_length (slot_word word)
+{
+  return ((word >> 49) & 0xfff) + 1;
+}
+
+/* The same object, whether or not it was read since. */
+static inline bool
+slot_same_object (slot_word a, slot_word b)
+{
+  return ((a ^ b) & ~SLOT_REFERENCED) == 0;
+}
+
+static inline bool
+slot_pattern_fits (uint64_t pattern)
+{
+  int64_t top = (int64_t) pattern >> (SLOT_PATTERN_BITS - 1);
+  return top == 0 || top == -1;
+}
+
+static inline slot_word
+slot_same (uint64_t pattern, uint32_t cgroup)
+{
+  enum slot_kind kind =
+      slot_pattern_fits (pattern) ? SLOT_SAME : SLOT_SAME_WIDE;
+  return ((uint64_t) kind << 62) | ((uint64_t) cgroup << SLOT_PATTERN_BITS) |
+         (pattern & SLOT_PATTERN_MASK);
+}
+
+static inline uint32_t
+slot_cgroup (slot_word word)
+{
+  return (word >> SLOT_PATTERN_BITS) & (SLOT_CGROUPS - 1);
+}
+
+/* The pattern of a SLOT_SAME word. */
+static inline uint64_t
+slot_pattern (slot_word word)
+{
+  return (uint64_t) ((int64_t) (word << (64 - SLOT_PATTERN_BITS)) >>
+                     (64 - SLOT_PATTERN_BITS));
+}
+
+#endif /* TIERSWAP_SLOT_H */
