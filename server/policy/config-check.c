@@ -14,7 +14,6 @@
 
 #define PRIOS 4 /* 1 to 4, of tiers and of backings */
 #define LONGEST_NAME 32
-#define LEAST_POOL (UINT64_C (4) << 20) /* bytes */
 #define PAGES(bytes) ((bytes) - (bytes) % PAGE_BYTES)
 
 struct check {
@@ -125,7 +124,7 @@ check_pool (const struct check *check)
   struct config *config = check->config;
   struct config_size_rule rule = {
     .memory = check->memory,
-    .least = LEAST_POOL,
+    .least = CONFIG_POOL_LEAST,
     .most = check->memory,
     .most_is = "the memory of this machine",
     .remedy = "write the memory of all tiers together, such as \"50%\"",
@@ -134,8 +133,8 @@ check_pool (const struct check *check)
   cfg_t *section;
 
   config->pool_limit = PAGES (check->memory / 2);
-  if (config->pool_limit < LEAST_POOL)
-    config->pool_limit = LEAST_POOL;
+  if (config->pool_limit < CONFIG_POOL_LEAST)
+    config->pool_limit = CONFIG_POOL_LEAST;
   if (find_single (check, "pool", &section) == -1)
     return -1;
   if (section == NULL)

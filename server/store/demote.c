@@ -30,9 +30,10 @@ demote_segment (struct store *store, uint32_t number)
   uint32_t owner = atomic_load (&segment->owner);
   uint32_t time =
       atomic_load_explicit (&segment->time, memory_order_relaxed);
-  unsigned tier = owner_tier (owner) + 1;
+  unsigned tier = tier_after (store, owner_tier (owner));
   struct append_target down = {
-    .owner = owner_index (owner_cgroup (owner), tier, owner_class (owner)),
+    .owner = owner_index (owner_cgroup (owner), tier % STORE_TIERS,
+                          owner_class (owner)),
     .stream = STREAM_SURVIVORS,
     .time = time,
   };
@@ -46,7 +47,7 @@ demote_segment (struct store *store, uint32_t number)
   struct append live[WALK_OBJECTS];
   int64_t demoted = 0;
   unsigned count;
-  int r = worker && tier < store->tiers_count ? 0 : -1;
+  int r = worker && tier < STORE_TIERS ? 0 : -1;
 
   while (r == 0 && (count = walk_next (&walk, live)) > 0) {
     struct append staying[WALK_OBJECTS];

@@ -5,7 +5,9 @@
 #ifndef TIERSWAP_DEMOTE_H
 #define TIERSWAP_DEMOTE_H
 
-#include "store/internal.h"
+#include <stdint.h>
+
+struct store;
 
 /* Recompress the live objects of a claimed segment in memory into the tier
  * after its own, and end the claim.  Pages read since stay in their tier, as

@@ -36,9 +36,10 @@ struct owner {
   } list[STREAMS];
 } __attribute__ ((aligned (64)));
 
+/* A memory tier.  Its index is its prio - 1; some may be absent. */
 struct tier {
-  unsigned prio;
-  enum codec_kind kind;
+  _Atomic bool present;
+  enum codec_kind kind; /* from when it is present on, for ever */
   _Atomic int level;
   _Atomic uint64_t limit;  /* bytes, 0: none */
   _Atomic uint32_t frames; /* in use */
@@ -86,7 +87,6 @@ struct store {
   struct segments segments;
   struct owner *owners; /* by owner_index, sparse */
   struct tier tiers[STORE_TIERS];
-  unsigned tiers_count;
   _Atomic uint64_t pool_limit;
   _Atomic uint32_t frames; /* in use, of all tiers */
   _Atomic uint64_t peak;   /* most bytes ever used */
@@ -124,6 +124,23 @@ owner_cgroup (uint32_t owner)
   return owner / (STORE_CLASSES * STORE_TIERS);
 }
 
+static inline bool
+tier_present (struct store *store, unsigned tier)
+{
+  return atomic_load_explicit (&store->tiers[tier].present,
+                               memory_order_acquire);
+}
+
+/* The next tier that is present, or STORE_TIERS. */
+static inline unsigned
+tier_after (struct store *store, unsigned tier)
+{
+  do
+    tier++;
+  while (tier < STORE_TIERS && !tier_present (store, tier));
+  return tier;
+}
+
 #define STORE_OWNERS (SLOT_CGROUPS * STORE_TIERS * STORE_CLASSES)
 
 static inline struct segment *
@@ -138,8 +155,6 @@ owner_class (uint32_t owner)
   return owner % STORE_CLASSES;
 }
 
-/* Bytes of memory that stored pages cost now. */
-extern uint64_t store_memory_used (struct store *store);
 extern uint64_t store_meta_bytes (struct store *store);
 
 #endif /* TIERSWAP_STORE_INTERNAL_H */

@@ -7,7 +7,11 @@
 
 #include "store/append.h"
 #include "store/backed.h"
+#include "store/cleaner.h"
 #include "store/mover.h"
+
+/* A segment is written as it is if no more than this of it is dead. */
+#define DEAD_MOST (SEGMENT_UNITS / 64)
 
 struct move {
   struct backing_io io;
@@ -34,7 +38,9 @@ mover_create (struct store *store)
     return NULL;
   mover->store = store;
   mover->queue = backing_queue_create (MOVER_DEPTH);
-  if (!mover->queue) {
+  if (!mover->queue || backing_queue_reserve (mover->queue) == -1) {
+    if (mover->queue)
+      backing_queue_free (mover->queue);
     free (mover);
     return NULL;
   }
@@ -252,4 +258,49 @@ mover_wait (struct mover *mover, struct moved *moved)
   mover->free = move;
   mover->in_flight--;
   return true;
+}
+
+bool
+mover_claim (struct store *store, uint32_t segment)
+{
+  return segment_claim (store, segment);
+}
+
+void
+mover_unclaim (struct store *store, uint32_t segment)
+{
+  segment_drop (store, segment, CONTROL_BUSY);
+}
+
+unsigned
+mover_class (struct store *store, uint32_t segment)
+{
+  return owner_class (atomic_load (&store_segment (store, segment)->owner));
+}
+
+uint64_t
+mover_bytes (struct store *store, uint32_t segment)
+{
+  return blocks_of (store_segment (store, segment));
+}
+
+bool
+mover_is_packed (struct store *store, uint32_t number, uint32_t least)
+{
+  struct segment *segment = store_segment (store, number);
+  uint64_t control = atomic_load (&segment->control);
+
+  if (atomic_load (&segment->referenced) > 0 ||
+      control_tail (control) - control_live (control) > DEAD_MOST)
+    return false;
+  /* Packed with the same bound, or not at all: short ones may be in it. */
+  return least == 0 || segment->stream == STREAM_OUTGOING;
+}
+
+int
+mover_pack (struct store *store, uint32_t segment, uint32_t least)
+{
+  const struct outgoing outgoing = { least };
+
+  return cleaner_empty (store, segment, &outgoing);
 }

@@ -9,7 +9,10 @@
 #ifndef TIERSWAP_MOVER_H
 #define TIERSWAP_MOVER_H
 
-#include "store/internal.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
 
 #define MOVER_DEPTH 32
 
@@ -46,5 +49,25 @@ extern int mover_load (struct mover *mover, uint32_t segment);
  * flight.
  */
 extern bool mover_wait (struct mover *mover, struct moved *moved);
+
+/* Claim a segment that is known by its number, or end the claim. */
+extern bool mover_claim (struct store *store, uint32_t segment);
+extern void mover_unclaim (struct store *store, uint32_t segment);
+
+/* Of a claimed segment: its writeback class; the bytes that writing it takes;
+ * and whether it is worth writing as it is: nearly all of it live, nothing
+ * read since, nothing shorter than LEAST stored bytes to be sorted out.
+ */
+extern unsigned mover_class (struct store *store, uint32_t segment);
+extern uint64_t mover_bytes (struct store *store, uint32_t segment);
+extern bool mover_is_packed (struct store *store, uint32_t segment,
+                             uint32_t least);
+
+/* Pack the pages of a claimed segment together with those of others for
+ * writeback, but for the ones that are shorter than LEAST stored bytes or
+ * were read since: they stay in memory.  The claim ends.  -1 if there was no
+ * frame for it.
+ */
+extern int mover_pack (struct store *store, uint32_t segment, uint32_t least);
 
 #endif /* TIERSWAP_MOVER_H */

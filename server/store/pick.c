@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include "store/append.h"
+#include "store/internal.h"
 #include "store/pick.h"
 
 /* A list's old end may be claimed by others: look no further than this. */
@@ -72,7 +73,7 @@ look_at_owner (struct store *store, uint32_t owner, const struct pick *pick,
 uint32_t
 pick_coldest (struct store *store, const struct pick *pick)
 {
-  for (unsigned i = store->tiers_count; i-- > 0;) {
+  for (unsigned i = STORE_TIERS; i-- > 0;) {
     if (pick->tier != PICK_ANY && pick->tier != i)
       continue;
     /* Somebody else may claim what was found: look again, not for ever. */
@@ -110,7 +111,7 @@ pick_seal (struct store *store, const struct pick *pick)
 {
   unsigned sealed = 0;
 
-  for (unsigned i = 0; i < store->tiers_count; ++i)
+  for (unsigned i = 0; i < STORE_TIERS; ++i)
     if (pick->tier == PICK_ANY || pick->tier == i)
       each_owner (store, pick, i, seal_owner, &sealed);
   return sealed;

@@ -5,9 +5,13 @@
 #ifndef TIERSWAP_PICK_H
 #define TIERSWAP_PICK_H
 
-#include "store/internal.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
 
 #define PICK_ANY UINT32_MAX
+#define PICK_NONE UINT32_MAX
 
 struct pick {
   uint32_t tier;   /* index, or PICK_ANY: those of higher prio number first */
@@ -18,7 +22,7 @@ struct pick {
 };
 
 /* Claim the coldest segment in memory that fits, those packed for writeback
- * first.  SEGMENT_NONE if there is none.
+ * first.  PICK_NONE if there is none.
  */
 extern uint32_t pick_coldest (struct store *store, const struct pick *pick);
 
@@ -28,7 +32,7 @@ extern uint32_t pick_coldest (struct store *store, const struct pick *pick);
 extern unsigned pick_seal (struct store *store, const struct pick *pick);
 
 /* Walk over the segments on a backing, from *NEXT on (0 at first): claim the
- * next one of which at least DEAD_UNITS are dead.  SEGMENT_NONE past the end.
+ * next one of which at least DEAD_UNITS are dead.  PICK_NONE past the end.
  */
 extern uint32_t pick_on_backing (struct store *store, unsigned backing,
                                  uint32_t dead_units, uint32_t *next);

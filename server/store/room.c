@@ -8,6 +8,7 @@
 
 #include "store/cleaner.h"
 #include "store/room.h"
+#include "store/worker.h"
 
 /* When the cleaner has no frame to work with, others are about to give some
  * back: look again so often, a tenth of a millisecond apart.
@@ -113,4 +114,37 @@ room_throttle (struct store *store, uint64_t count)
     wait = THROTTLE_MOST;
   if (wait > 50000)
     nanosleep (&(struct timespec){ 0, (long) wait }, NULL);
+}
+
+void
+room_serve (struct store *store, struct wake *writer)
+{
+  room_in_vain (store, writer ? 0 : UINT64_MAX);
+  atomic_store (&store->room.writer, writer);
+}
+
+bool
+room_waited_for (struct store *store)
+{
+  return atomic_load (&store->room.waiters) > 0;
+}
+
+uint64_t
+room_asked (struct store *store)
+{
+  return atomic_load (&store->room.asked);
+}
+
+void
+room_in_vain (struct store *store, uint64_t asked)
+{
+  atomic_store (&store->room.in_vain, asked);
+}
+
+void
+room_set_pace (struct store *store, uint64_t high, uint64_t page_nanoseconds)
+{
+  atomic_store (&store->room.high, high);
+  atomic_store (&store->room.throttle_from, high);
+  atomic_store (&store->room.page_nanoseconds, page_nanoseconds);
 }

@@ -6,7 +6,12 @@
 #ifndef TIERSWAP_ROOM_H
 #define TIERSWAP_ROOM_H
 
-#include "store/worker.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+struct wake;
+struct worker;
 
 /* A request waits for room at most this long in all, in seconds. */
 #define ROOM_WAIT_SECONDS 20
@@ -30,5 +35,25 @@ extern void room_throttle (struct store *store, uint64_t count);
  * that it was told of.
  */
 extern void room_watch (struct store *store);
+
+/* Of who writes back.  WRITER is woken when there is something to do; NULL:
+ * nobody writes back any more.
+ */
+extern void room_serve (struct store *store, struct wake *writer);
+
+/* Do writers wait for room now? */
+extern bool room_waited_for (struct store *store);
+
+/* Requests for writeback so far; and the answer that up to ASKED nothing can be
+ * written back, upon which those writers give up.
+ */
+extern uint64_t room_asked (struct store *store);
+extern void room_in_vain (struct store *store, uint64_t asked);
+
+/* Wake the writer when more than HIGH bytes are used, and from there on slow
+ * writers down by what writing back a page takes; 0: not at all.
+ */
+extern void room_set_pace (struct store *store, uint64_t high,
+                           uint64_t page_nanoseconds);
 
 #endif /* TIERSWAP_ROOM_H */

@@ -13,17 +13,18 @@
 static struct worker *
 worker_create (struct store *store)
 {
-  struct codec codecs[STORE_TIERS];
+  struct codec codecs[STORE_TIERS] = { { CODEC_NONE, 0 } };
   struct worker *worker =
       aligned_alloc (64, (sizeof *worker + 63) / 64 * 64);
 
   if (!worker)
     return NULL;
   *worker = (struct worker){ .store = store };
-  for (unsigned i = 0; i < store->tiers_count; ++i)
-    codecs[i] = (struct codec){ store->tiers[i].kind,
+  for (unsigned i = 0; i < STORE_TIERS; ++i)
+    if (tier_present (store, i))
+      codecs[i] = (struct codec){ store->tiers[i].kind,
                                 atomic_load (&store->tiers[i].level) };
-  worker->codec = codec_context_create (codecs, store->tiers_count);
+  worker->codec = codec_context_create (codecs, STORE_TIERS);
   if (!worker->codec) {
     free (worker);
     return NULL;

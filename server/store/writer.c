@@ -15,10 +15,15 @@
 static unsigned
 first_tier (struct store *store, unsigned prio)
 {
-  unsigned tier = 0;
+  unsigned tier = prio > 0 ? prio - 1 : 0;
 
-  while (tier + 1 < store->tiers_count && store->tiers[tier].prio < prio)
-    tier++;
+  if (tier < STORE_TIERS && tier_present (store, tier))
+    return tier;
+  tier = tier_after (store, tier);
+  if (tier < STORE_TIERS)
+    return tier;
+  for (tier = STORE_TIERS - 1; !tier_present (store, tier); --tier)
+    ;
   return tier;
 }
 
@@ -55,8 +60,8 @@ fall_back (struct store *store, struct worker *worker, unsigned from,
     slots[i] = worker->batch[from + i].slot;
   }
   for (unsigned i = 0; i < count; ++i)
-    if (write_page (store, worker, slots[i], pages[i], tier + 1, placement) ==
-        -1)
+    if (write_page (store, worker, slots[i], pages[i],
+                    tier_after (store, tier), placement) == -1)
       return -1;
   return 0;
 }
@@ -80,7 +85,7 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
       done += r;
     else if (room_clean (store, tier, r))
       continue;
-    else if (tier + 1 < store->tiers_count)
+    else if (tier_after (store, tier) < STORE_TIERS)
       return fall_back (store, worker, done, count - done, tier,
                         placement) == -1
                  ? -1
@@ -108,10 +113,10 @@ write_same (struct store *store, uint64_t slot, uint64_t pattern,
 static unsigned
 skip_full_tiers (struct store *store, unsigned tier)
 {
-  while (tier + 1 < store->tiers_count &&
-         atomic_load_explicit (&store->tiers[tier].full,
-                               memory_order_relaxed))
-    tier++;
+  while (atomic_load_explicit (&store->tiers[tier].full,
+                               memory_order_relaxed) &&
+         tier_after (store, tier) < STORE_TIERS)
+    tier = tier_after (store, tier);
   return tier;
 }
 
@@ -244,8 +249,8 @@ write_part (struct store *store, struct worker *worker,
     }
     if (r >= 0 || room_clean (store, tier, r))
       continue;
-    if (tier + 1 < store->tiers_count)
-      tier++;
+    if (tier_after (store, tier) < STORE_TIERS)
+      tier = tier_after (store, tier);
     else if (!room_wait (store, worker)) {
       errno = ENOSPC;
       return -1;
