@@ -1,4 +1,8 @@
 libtierswap_la_SOURCES += \
+	server/policy/device.c \
+	server/policy/device.h \
+	server/policy/protect.c \
+	server/policy/protect.h \
 	server/policy/config.c \
 	server/policy/config.h \
 	server/policy/config-cgroup.c \

@@ -1,41 +1,88 @@
-# Each unit test is one program or script that can be run alone.
+# Each part of the server alone.
 unit_tests =
-check_PROGRAMS += $(unit_tests)
-TESTS += $(unit_tests) $(unit_scripts)
 unit_scripts =
-EXTRA_DIST += $(unit_scripts)
-unit_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 unit_ldadd = libtierswap.la $(CMOCKA_LIBS)
+unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+
+noinst_LTLIBRARIES += tests/unit/libpages.la
+tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h
+
+unit_tests += tests/unit/test-codec
+tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
+tests_unit_test_codec_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_codec_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-slots
+tests_unit_test_slots_SOURCES = tests/unit/test-slots.c
+tests_unit_test_slots_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_slots_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-frame
+tests_unit_test_frame_SOURCES = tests/unit/test-frame.c
+tests_unit_test_frame_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_frame_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-store
+tests_unit_test_store_SOURCES = tests/unit/test-store.c
+tests_unit_test_store_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_store_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-cleaner
+tests_unit_test_cleaner_SOURCES = tests/unit/test-cleaner.c
+tests_unit_test_cleaner_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_cleaner_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-race
+tests_unit_test_race_SOURCES = tests/unit/test-race.c
+tests_unit_test_race_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_race_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-model
+tests_unit_test_model_SOURCES = tests/unit/test-model.c
+tests_unit_test_model_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_model_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 # The configuration.
-unit_tests += \
-	tests/unit/test-config \
-	tests/unit/test-config-load \
-	tests/unit/test-config-memory \
-	tests/unit/test-config-mistakes \
-	tests/unit/test-config-size \
-	tests/unit/test-config-threads
+unit_tests += tests/unit/test-config
 tests_unit_test_config_SOURCES = tests/unit/test-config.c
-tests_unit_test_config_CFLAGS = $(unit_cflags)
+tests_unit_test_config_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-load
 tests_unit_test_config_load_SOURCES = tests/unit/test-config-load.c
-tests_unit_test_config_load_CFLAGS = $(unit_cflags)
+tests_unit_test_config_load_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_load_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-memory
 tests_unit_test_config_memory_SOURCES = tests/unit/test-config-memory.c
-tests_unit_test_config_memory_CFLAGS = $(unit_cflags)
+tests_unit_test_config_memory_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_memory_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-mistakes
 tests_unit_test_config_mistakes_SOURCES = tests/unit/test-config-mistakes.c
-tests_unit_test_config_mistakes_CFLAGS = $(unit_cflags)
+tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_mistakes_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-size
 tests_unit_test_config_size_SOURCES = tests/unit/test-config-size.c
-tests_unit_test_config_size_CFLAGS = $(unit_cflags)
+tests_unit_test_config_size_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_size_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-threads
 tests_unit_test_config_threads_SOURCES = tests/unit/test-config-threads.c
-tests_unit_test_config_threads_CFLAGS = $(unit_cflags)
+tests_unit_test_config_threads_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_config_threads_LDADD = $(unit_ldadd)
 
-# Whether the examples of the manual and of conf/ are what the server takes.
+# The examples of the manual and of conf/ are what the server takes.
 check_PROGRAMS += tests/unit/parse-config
 tests_unit_parse_config_SOURCES = tests/unit/parse-config.c
 tests_unit_parse_config_LDADD = libtierswap.la
 unit_scripts += tests/unit/test-manual-config.sh
+
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests) $(unit_scripts)
+EXTRA_DIST += $(unit_scripts)
+
+.PHONY: check-unit
+check-unit:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(unit_tests) $(unit_scripts)"
