@@ -310,8 +310,8 @@ test_mistake (void **state)
 static void
 test_long_value (void **state)
 {
-  char text[4500] = "size = \"";
-  struct mistake mistake = { text, 1, "...\" is not a size", "512M" };
+  char text[4500] = "size = \"x";
+  struct mistake mistake = { text, 1, "\xc3\xa4...\" is not a size", "512M" };
 
   (void)state;
   for (int i = 0; i < 2000; i++)

@@ -247,7 +247,7 @@ test_inheritance (void **state)
       = read_text ("pool { limit = 64M }\n"
                    "cgroup /db/replica/1 { writeback_size = 100 }\n"
                    "cgroup /db/replica { writeback_prio = 4 }\n"
-                   "cgroup /db-x { prio = 4 }\n"
+                   "cgroup /db-x { writeback_prio = 4 }\n"
                    "cgroup /db { prio = 2 limit = 8M }\n"
                    "cgroup / { writeback_prio = 1 writeback_size = 2000 }\n"
                    "cgroup /other/deep/down { }\n");
@@ -257,7 +257,7 @@ test_inheritance (void **state)
   assert_string_equal (config->cgroups[0].path, "/");
   check_cgroup (config, "/", 1, 1, 2000, 0);
   check_cgroup (config, "/db", 2, 1, 2000, 8 * MIB);
-  check_cgroup (config, "/db-x", 4, 1, 2000, 0);
+  check_cgroup (config, "/db-x", 1, 4, 2000, 0);
   check_cgroup (config, "/db/replica", 2, 4, 2000, 0);
   check_cgroup (config, "/db/replica/1", 2, 4, 100, 0);
   check_cgroup (config, "/other/deep/down", 1, 1, 2000, 0);
