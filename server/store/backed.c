@@ -63,7 +63,8 @@ plan (struct store *store, struct backed_reads *reads)
     struct backing *backing = atomic_load (
         &store->backings[place_backing (one->place)].backing);
 
-    if (io && io->backing == backing && start >= io->offset &&
+    /* Neighbours of one extent: that is where a request has to lie. */
+    if (io && one->place == reads->list[i - 1].place && start >= io->offset &&
         start <= io->offset + io->length && end - io->offset <= IO_MOST) {
       if (end > io->offset + io->length) {
         room += end - (io->offset + io->length);

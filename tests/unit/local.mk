@@ -5,7 +5,8 @@ unit_ldadd = libtierswap.la $(CMOCKA_LIBS)
 unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 
 noinst_LTLIBRARIES += tests/unit/libpages.la
-tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h
+tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
+	tests/unit/model.c tests/unit/model.h tests/unit/test.h
 
 unit_tests += tests/unit/test-codec
 tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
@@ -41,6 +42,11 @@ unit_tests += tests/unit/test-model
 tests_unit_test_model_SOURCES = tests/unit/test-model.c
 tests_unit_test_model_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-model-backed
+tests_unit_test_model_backed_SOURCES = tests/unit/test-model-backed.c
+tests_unit_test_model_backed_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_model_backed_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 # The configuration.
 unit_tests += tests/unit/test-config
