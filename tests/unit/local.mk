@@ -41,6 +41,37 @@ tests_unit_test_model_SOURCES = tests/unit/test-model.c
 tests_unit_test_model_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+# The backings.
+unit_tests += tests/unit/test-backing-extents
+tests_unit_test_backing_extents_SOURCES = tests/unit/test-backing-extents.c tests/unit/test-backing.h
+tests_unit_test_backing_extents_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_extents_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-file
+tests_unit_test_backing_file_SOURCES = tests/unit/test-backing-file.c tests/unit/test-backing.h
+tests_unit_test_backing_file_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_file_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-faults
+tests_unit_test_backing_faults_SOURCES = tests/unit/test-backing-faults.c tests/unit/test-backing.h
+tests_unit_test_backing_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_faults_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-hang
+tests_unit_test_backing_hang_SOURCES = tests/unit/test-backing-hang.c tests/unit/test-backing.h
+tests_unit_test_backing_hang_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_hang_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-remote
+tests_unit_test_backing_remote_SOURCES = tests/unit/test-backing-remote.c tests/unit/test-backing.h
+tests_unit_test_backing_remote_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_remote_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-cipher
+tests_unit_test_backing_cipher_SOURCES = tests/unit/test-backing-cipher.c tests/unit/test-backing.h
+tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
