@@ -129,10 +129,11 @@ extern int backing_queue_reserve (struct backing_queue *queue);
 /* Queue a request.  At most DEPTH may be in flight, or -1 with errno EAGAIN.
  * Whether it works out is told by io->error when it completes.
  *
- * When it is complete nothing touches its buffer any more, not even if it was
- * overdue (ETIMEDOUT) and the device may still be at work on it.  An extent
- * whose write failed is given back, and not written again: late bytes may
- * still reach it.
+ * When a read is complete nothing writes to its buffer any more, not even if
+ * it was overdue (ETIMEDOUT) and the device may still be at work on it.  A
+ * write that was overdue may still reach the device, with what its buffer has
+ * then.  So an extent whose write failed is given back, and not written again;
+ * it is not handed out before that is over.
  */
 extern int backing_queue_submit (struct backing_queue *queue,
                                  struct backing_io *io);

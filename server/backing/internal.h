@@ -176,6 +176,8 @@ struct backing_queue {
   atomic_bool sleeping;
   atomic_uint posters;
   int event;
+
+  struct backing_queue *next_left; /* of those freed with orphans */
 };
 
 /* From any thread: REQUEST is done, its ERROR says how. */

@@ -29,11 +29,10 @@ struct janitor {
   char *scratch; /* BACKING_ALIGNMENT bytes behind them, to read into */
   pthread_t thread;
   pthread_mutex_t lock;
-  pthread_cond_t kicked;
-  bool stop;
+  pthread_cond_t kicked, ended;
+  bool stop, has_ended, left_behind;
   atomic_bool idle; /* sleeps until it is kicked */
   bool cannot_discard;
-  atomic_bool deserted; /* by its thread or by janitor_stop */
 };
 
 /* ---- I/O ---- */
@@ -228,21 +227,27 @@ look_after (struct janitor *janitor)
   empty_freed (janitor);
 }
 
+/* And its reference to the backing. */
 static void
 janitor_free (struct janitor *janitor)
 {
+  struct backing *backing = janitor->backing;
+
   backing_queue_free (janitor->queue);
   if (janitor->zeros)
     munmap (janitor->zeros, EXTENT_BYTES + BACKING_ALIGNMENT);
+  pthread_cond_destroy (&janitor->ended);
   pthread_cond_destroy (&janitor->kicked);
   pthread_mutex_destroy (&janitor->lock);
   free (janitor);
+  backing_unreference (backing);
 }
 
 static void *
 run (void *opaque)
 {
   struct janitor *janitor = opaque;
+  bool left_behind;
 
   pthread_mutex_lock (&janitor->lock);
   while (!janitor->stop) {
@@ -262,13 +267,13 @@ run (void *opaque)
   pthread_mutex_unlock (&janitor->lock);
   empty_all (janitor);
 
-  /* The last of this thread and janitor_stop clears up. */
-  if (atomic_exchange (&janitor->deserted, true)) {
-    struct backing *backing = janitor->backing;
-
+  pthread_mutex_lock (&janitor->lock);
+  janitor->has_ended = true;
+  left_behind = janitor->left_behind;
+  pthread_cond_signal (&janitor->ended);
+  pthread_mutex_unlock (&janitor->lock);
+  if (left_behind)
     janitor_free (janitor);
-    backing_unreference (backing);
-  }
   return NULL;
 }
 
@@ -283,11 +288,13 @@ janitor_start (struct backing *backing)
 
   if (janitor == NULL)
     return NULL;
+  backing_reference (backing);
   janitor->backing = backing;
   pthread_mutex_init (&janitor->lock, NULL);
   pthread_condattr_init (&attributes);
   pthread_condattr_setclock (&attributes, CLOCK_MONOTONIC);
   pthread_cond_init (&janitor->kicked, &attributes);
+  pthread_cond_init (&janitor->ended, &attributes);
   pthread_condattr_destroy (&attributes);
   zeros = mmap (NULL, EXTENT_BYTES + BACKING_ALIGNMENT, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -304,14 +311,12 @@ janitor_start (struct backing *backing)
   }
 
   /* Signals belong to the front end's threads. */
-  backing_reference (backing);
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &before);
   r = pthread_create (&janitor->thread, NULL, run, janitor);
   pthread_sigmask (SIG_SETMASK, &before, NULL);
   if (r == 0)
     return janitor;
-  backing_unreference (backing);
 
 error:
   janitor_free (janitor);
@@ -332,28 +337,30 @@ janitor_kick (struct janitor *janitor)
 void
 janitor_stop (struct janitor *janitor)
 {
-  struct backing *backing = janitor->backing;
+  bool is_remote = janitor->backing->remote != NULL;
   struct timespec limit;
-
-  pthread_mutex_lock (&janitor->lock);
-  janitor->stop = true;
-  pthread_cond_signal (&janitor->kicked);
-  pthread_mutex_unlock (&janitor->lock);
+  int r = 0;
 
   clock_gettime (CLOCK_MONOTONIC, &limit);
   limit.tv_sec += FAREWELL;
-  /* A server's requests have their deadlines. */
-  if (backing->remote)
-    pthread_join (janitor->thread, NULL);
-  else if (pthread_clockjoin_np (janitor->thread, NULL, CLOCK_MONOTONIC, &limit)
-           != 0) {
+  pthread_mutex_lock (&janitor->lock);
+  janitor->stop = true;
+  pthread_cond_signal (&janitor->kicked);
+  /* A server's requests have their deadlines; punching has none. */
+  while (!janitor->has_ended && r == 0)
+    r = is_remote
+            ? pthread_cond_wait (&janitor->ended, &janitor->lock)
+            : pthread_cond_timedwait (&janitor->ended, &janitor->lock, &limit);
+  if (!janitor->has_ended) {
     message (MESSAGE_WARNING,
              "backing %s hangs while it is closed; it is left behind, locked",
-             backing->name);
+             janitor->backing->name);
     pthread_detach (janitor->thread);
+    janitor->left_behind = true;
+    pthread_mutex_unlock (&janitor->lock);
+    return;
   }
-  if (atomic_exchange (&janitor->deserted, true)) {
-    janitor_free (janitor);
-    backing_unreference (backing);
-  }
+  pthread_mutex_unlock (&janitor->lock);
+  pthread_join (janitor->thread, NULL);
+  janitor_free (janitor);
 }

@@ -153,34 +153,6 @@ release_memory (struct backing_queue *queue)
   free (queue);
 }
 
-struct backing_queue *
-backing_queue_create (unsigned depth)
-{
-  struct backing_queue *queue;
-  int saved_errno;
-
-  if (depth == 0 || depth > DEPTH_MAX) {
-    errno = EINVAL;
-    return NULL;
-  }
-  queue = calloc (1, sizeof *queue);
-  if (queue == NULL)
-    return NULL;
-  queue->depth = depth;
-  queue->pending_end = &queue->pending;
-  queue->completed_end = &queue->completed;
-  queue->next_check = FOREVER;
-  queue->event = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (queue->event == -1 || create_requests (queue) == -1
-      || create_engine (queue) == -1) {
-    saved_errno = errno;
-    release_memory (queue);
-    errno = saved_errno;
-    return NULL;
-  }
-  return queue;
-}
-
 /* ---- completing ---- */
 
 static void
@@ -586,23 +558,98 @@ backing_queue_wait (struct backing_queue *queue)
   return io;
 }
 
-void
-backing_queue_free (struct backing_queue *queue)
-{
-  uint64_t limit = now_nanoseconds () + SECOND;
+/* Queues that were freed while the kernel could still write to their memory:
+ * better kept than reused.  They are looked at whenever another is made or
+ * freed.
+ */
+static struct {
+  pthread_mutex_t lock;
+  struct backing_queue *first;
+} left_behind = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-  if (queue == NULL)
-    return;
-  assert (queue->in_flight == 0);
-  while (queue->orphans > 0 && now_nanoseconds () < limit) {
-    queue->engine->enter (queue, SECOND / 100);
-    take_posted (queue);
-  }
-  /* The kernel may still write to its memory: better lost than reused. */
-  if (queue->orphans > 0)
-    return;
+static void
+destroy (struct backing_queue *queue)
+{
   while (atomic_load (&queue->posters) > 0)
     sched_yield ();
   queue->engine->destroy (queue);
   release_memory (queue);
+}
+
+/* Whether all orphans are gone, after waiting so long for them. */
+static bool
+bury_orphans (struct backing_queue *queue, uint64_t wait)
+{
+  uint64_t limit = now_nanoseconds () + wait;
+
+  while (queue->orphans > 0) {
+    queue->engine->enter (queue, wait ? SECOND / 100 : 0);
+    take_posted (queue);
+    if (now_nanoseconds () >= limit)
+      break;
+  }
+  return queue->orphans == 0;
+}
+
+static void
+look_after_left_behind (void)
+{
+  struct backing_queue **link = &left_behind.first, *queue;
+
+  pthread_mutex_lock (&left_behind.lock);
+  while ((queue = *link) != NULL) {
+    if (bury_orphans (queue, 0)) {
+      *link = queue->next_left;
+      destroy (queue);
+    }
+    else
+      link = &queue->next_left;
+  }
+  pthread_mutex_unlock (&left_behind.lock);
+}
+
+void
+backing_queue_free (struct backing_queue *queue)
+{
+  if (queue == NULL)
+    return;
+  assert (queue->in_flight == 0);
+  if (bury_orphans (queue, SECOND))
+    destroy (queue);
+  else {
+    pthread_mutex_lock (&left_behind.lock);
+    queue->next_left = left_behind.first;
+    left_behind.first = queue;
+    pthread_mutex_unlock (&left_behind.lock);
+  }
+  look_after_left_behind ();
+}
+
+struct backing_queue *
+backing_queue_create (unsigned depth)
+{
+  struct backing_queue *queue;
+  int saved_errno;
+
+  look_after_left_behind ();
+  if (depth == 0 || depth > DEPTH_MAX) {
+    errno = EINVAL;
+    return NULL;
+  }
+  queue = calloc (1, sizeof *queue);
+  if (queue == NULL)
+    return NULL;
+  queue->depth = depth;
+  queue->pending_end = &queue->pending;
+  queue->completed_end = &queue->completed;
+  queue->next_check = FOREVER;
+  queue->event = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (queue->event == -1 || create_requests (queue) == -1
+      || create_engine (queue) == -1) {
+    saved_errno = errno;
+    release_memory (queue);
+    errno = saved_errno;
+    return NULL;
+  }
+  return queue;
 }

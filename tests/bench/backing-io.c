@@ -116,9 +116,9 @@ main (int argc, char *argv[])
   run.depth = atoi (argv[4]);
   run.queue = backing_queue_create (run.depth);
   run.ios = calloc (run.depth, sizeof *run.ios);
-  buffers = mmap (NULL, (size_t)run.depth * EXTENT_BYTES,
-                  PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  buffers
+      = mmap (NULL, (size_t)run.depth * EXTENT_BYTES, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (run.queue == NULL || run.ios == NULL || buffers == MAP_FAILED)
     abort ();
   for (i = 0; i < run.depth; ++i)
@@ -140,8 +140,8 @@ main (int argc, char *argv[])
 
   begin = seconds (CLOCK_MONOTONIC);
   cpu = seconds (CLOCK_PROCESS_CPUTIME_ID);
-  done = go (&run, once ? run.extents : UINT64_MAX,
-             once ? 1e9 : atof (argv[5]));
+  done
+      = go (&run, once ? run.extents : UINT64_MAX, once ? 1e9 : atof (argv[5]));
   took = seconds (CLOCK_MONOTONIC) - begin;
   cpu = seconds (CLOCK_PROCESS_CPUTIME_ID) - cpu;
   printf ("%s depth %u: %.0f requests/s, %.0f MiB/s, %.2f us of CPU a "

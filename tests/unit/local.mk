@@ -84,6 +84,36 @@ check_PROGRAMS += tests/unit/parse-config
 tests_unit_parse_config_SOURCES = tests/unit/parse-config.c
 tests_unit_parse_config_LDADD = libtierswap.la
 unit_scripts += tests/unit/test-manual-config.sh
+# The backings.
+unit_tests += tests/unit/test-backing-extents
+tests_unit_test_backing_extents_SOURCES = tests/unit/test-backing-extents.c tests/unit/test-backing.h
+tests_unit_test_backing_extents_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_extents_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-file
+tests_unit_test_backing_file_SOURCES = tests/unit/test-backing-file.c tests/unit/test-backing.h
+tests_unit_test_backing_file_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_file_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-faults
+tests_unit_test_backing_faults_SOURCES = tests/unit/test-backing-faults.c tests/unit/test-backing.h
+tests_unit_test_backing_faults_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_faults_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-hang
+tests_unit_test_backing_hang_SOURCES = tests/unit/test-backing-hang.c tests/unit/test-backing.h
+tests_unit_test_backing_hang_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_hang_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-remote
+tests_unit_test_backing_remote_SOURCES = tests/unit/test-backing-remote.c tests/unit/test-backing.h
+tests_unit_test_backing_remote_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_remote_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-cipher
+tests_unit_test_backing_cipher_SOURCES = tests/unit/test-backing-cipher.c tests/unit/test-backing.h
+tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)

@@ -114,8 +114,8 @@ test_resize (void **state)
   assert_int_equal (extents_used (extents), 16);
 
   errno = 0;
-  assert_int_equal (
-      extents_resize (extents, (uint64_t)EXTENTS_MAX + 1, &busy), -1);
+  assert_int_equal (extents_resize (extents, (uint64_t)EXTENTS_MAX + 1, &busy),
+                    -1);
   assert_int_equal (errno, EFBIG);
   extents_destroy (extents);
 }
@@ -218,8 +218,7 @@ static struct {
 static void
 claim (uint64_t extent, int who)
 {
-  if (extent >= MODEL_MAX
-      || atomic_exchange (&model.owner[extent], who) != 0)
+  if (extent >= MODEL_MAX || atomic_exchange (&model.owner[extent], who) != 0)
     model.failures++;
 }
 
@@ -312,8 +311,7 @@ resize_extents (void *opaque)
   while (model.running > 0) {
     random = random * 1664525 + 1013904223;
     if (extents_resize (model.extents,
-                        MODEL_MIN
-                            + (random >> 8) % (MODEL_MAX - MODEL_MIN + 1),
+                        MODEL_MIN + (random >> 8) % (MODEL_MAX - MODEL_MIN + 1),
                         &busy)
             == -1
         && errno != EBUSY)

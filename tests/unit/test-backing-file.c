@@ -167,7 +167,7 @@ test_invalid (void **state)
   unsigned i;
 
   (void)state;
-#define IO(op, at, length, offset)                                            \
+#define IO(op, at, length, offset)                                             \
   do_io (queue, backing, BACKING_##op, at, length, offset)
   assert_int_equal (IO (READ, buffer + 512, 4096, 0), EINVAL);
   assert_int_equal (IO (READ, buffer, 512, 0), EINVAL);
@@ -177,8 +177,7 @@ test_invalid (void **state)
   assert_int_equal (IO (WRITE, buffer, 4096, UINT64_MAX - 4095), EINVAL);
   assert_int_equal (IO (WRITE, buffer, EXTENT_BYTES, 4096), EINVAL);
   assert_int_equal (IO (WRITE, buffer, 2 * EXTENT_BYTES, 0), EINVAL);
-  assert_int_equal (
-      do_io (queue, backing, 2, buffer, EXTENT_BYTES, 0), EINVAL);
+  assert_int_equal (do_io (queue, backing, 2, buffer, EXTENT_BYTES, 0), EINVAL);
 #undef IO
   backing_get_counters (backing, &counters);
   assert_int_equal (counters.io_errors, 0);
@@ -244,8 +243,8 @@ test_round_trip (void **state)
   while ((io = backing_queue_wait (queue)) != NULL) {
     assert_int_equal (io->error, 0);
     /* Writing does not change what is written. */
-    assert_true (is_filled (io->buffer, EXTENT_BYTES,
-                            io->offset / EXTENT_BYTES, 0));
+    assert_true (
+        is_filled (io->buffer, EXTENT_BYTES, io->offset / EXTENT_BYTES, 0));
     if (issued < EXTENTS) {
       io->offset = issued * EXTENT_BYTES;
       fill (io->buffer, EXTENT_BYTES, issued++);
@@ -262,8 +261,7 @@ test_round_trip (void **state)
       io = backing_queue_wait (queue);
       assert_non_null (io);
       assert_int_equal (io->error, 0);
-      assert_true (is_filled (io->buffer, io->length,
-                              io->offset / EXTENT_BYTES,
+      assert_true (is_filled (io->buffer, io->length, io->offset / EXTENT_BYTES,
                               io->offset % EXTENT_BYTES));
     }
     random = random * 1664525 + 1013904223;
@@ -280,8 +278,7 @@ test_round_trip (void **state)
   }
   while ((io = backing_queue_wait (queue)) != NULL) {
     assert_int_equal (io->error, 0);
-    assert_true (is_filled (io->buffer, io->length,
-                            io->offset / EXTENT_BYTES,
+    assert_true (is_filled (io->buffer, io->length, io->offset / EXTENT_BYTES,
                             io->offset % EXTENT_BYTES));
   }
 
@@ -328,8 +325,8 @@ test_punch (void **state)
   wait_until (blocks_of ("punch") <= 9 * EXTENT_BYTES);
   for (i = 0; i < 64; i += 8) {
     memset (buffer, 0, EXTENT_BYTES);
-    assert_int_equal (do_io (queue, backing, BACKING_READ, buffer,
-                             EXTENT_BYTES, i * EXTENT_BYTES),
+    assert_int_equal (do_io (queue, backing, BACKING_READ, buffer, EXTENT_BYTES,
+                             i * EXTENT_BYTES),
                       0);
     assert_true (is_filled (buffer, EXTENT_BYTES, 1, 0));
   }
@@ -356,14 +353,13 @@ test_resize (void **state)
     assert_int_equal (backing_extent_allocate (backing), i);
   assert_int_equal (backing_extent_allocate (backing), -1);
 
-  assert_int_equal (backing_resize (backing, 6 * EXTENT_BYTES + 17, &error),
-                    0);
+  assert_int_equal (backing_resize (backing, 6 * EXTENT_BYTES + 17, &error), 0);
   assert_null (error);
   assert_int_equal (backing_extents (backing), 6);
   assert_int_equal (length_of ("resize"), 6 * EXTENT_BYTES);
   assert_int_equal (backing_extent_allocate (backing), 4);
-  assert_int_equal (do_io (queue, backing, BACKING_WRITE, buffer,
-                           EXTENT_BYTES, 4 * EXTENT_BYTES),
+  assert_int_equal (do_io (queue, backing, BACKING_WRITE, buffer, EXTENT_BYTES,
+                           4 * EXTENT_BYTES),
                     0);
 
   errno = 0;
@@ -426,8 +422,8 @@ static void *
 read_on_thread (void *opaque)
 {
   void **arguments = opaque;
-  int error = do_io (arguments[0], arguments[1], BACKING_READ, arguments[2],
-                     4096, 0);
+  int error
+      = do_io (arguments[0], arguments[1], BACKING_READ, arguments[2], 4096, 0);
 
   return (void *)(intptr_t)error;
 }
@@ -445,8 +441,8 @@ test_hand_over (void **state)
     pthread_t thread;
     void *error;
 
-    assert_int_equal (
-        pthread_create (&thread, NULL, read_on_thread, arguments), 0);
+    assert_int_equal (pthread_create (&thread, NULL, read_on_thread, arguments),
+                      0);
     pthread_join (thread, &error);
     assert_null (error);
     assert_null (read_on_thread (arguments));
@@ -514,9 +510,8 @@ work (void *opaque)
 static void
 test_threads (void **state)
 {
-  struct backing *backings[2]
-      = { open_file ("first", 40 * EXTENT_BYTES),
-          open_file ("second", 40 * EXTENT_BYTES) };
+  struct backing *backings[2] = { open_file ("first", 40 * EXTENT_BYTES),
+                                  open_file ("second", 40 * EXTENT_BYTES) };
   struct worker workers[THREADS];
   char *error;
   unsigned i;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -59,13 +61,6 @@ make_folder (void **state)
   return mkdtemp (folder) ? 0 : -1;
 }
 
-static UNUSED int
-remove_folder (void **state)
-{
-  (void)state;
-  return nftw (folder, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
-
 /* A path in it; good until eight more were asked for. */
 static UNUSED const char *
 in_folder (const char *name)
@@ -76,6 +71,19 @@ in_folder (const char *name)
 
   snprintf (path, sizeof paths[0], "%s/%s", folder, name);
   return path;
+}
+
+static UNUSED int
+remove_folder (void **state)
+{
+  static const char *const mounts[] = { "mount", "full", "ram", "fuse" };
+  unsigned i;
+
+  (void)state;
+  /* Of a test that failed. */
+  for (i = 0; i < sizeof mounts / sizeof mounts[0]; ++i)
+    umount2 (in_folder (mounts[i]), MNT_DETACH);
+  return nftw (folder, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 /* ---- waiting ---- */
@@ -96,14 +104,14 @@ pause_briefly (void)
 }
 
 /* Wait until CONDITION holds, or fail. */
-#define wait_until(condition)                                                 \
-  do {                                                                        \
-    double end_ = seconds_now () + PATIENCE;                                  \
-    while (!(condition)) {                                                    \
-      if (seconds_now () > end_)                                              \
-        fail_msg ("this did not come about: %s", #condition);                 \
-      pause_briefly ();                                                       \
-    }                                                                         \
+#define wait_until(condition)                                                  \
+  do {                                                                         \
+    double end_ = seconds_now () + PATIENCE;                                   \
+    while (!(condition)) {                                                     \
+      if (seconds_now () > end_)                                               \
+        fail_msg ("this did not come about: %s", #condition);                  \
+      pause_briefly ();                                                        \
+    }                                                                          \
   } while (0)
 
 /* ---- messages ---- */
@@ -117,6 +125,8 @@ static UNUSED void
 keep_message (enum message_kind kind, const char *text)
 {
   (void)kind;
+  if (getenv ("TEST_VERBOSE"))
+    print_message ("%s\n", text);
   pthread_mutex_lock (&messages_lock);
   snprintf (messages[messages_count++ % 16], sizeof messages[0], "%s", text);
   pthread_mutex_unlock (&messages_lock);
@@ -183,8 +193,8 @@ is_filled (const void *buffer, size_t bytes, uint64_t seed, size_t skip)
 
 /* One request alone; its errno. */
 static UNUSED int
-do_io (struct backing_queue *queue, struct backing *backing,
-       enum backing_op op, void *buffer, size_t length, uint64_t offset)
+do_io (struct backing_queue *queue, struct backing *backing, enum backing_op op,
+       void *buffer, size_t length, uint64_t offset)
 {
   struct backing_io io = { .backing = backing,
                            .op = op,
@@ -249,9 +259,9 @@ use_threads (void **state)
 }
 
 /* Run the tests once with each. */
-#define run_with_both_engines(tests)                                          \
-  (cmocka_run_group_tests_name ("io_uring", tests, use_uring, remove_folder)  \
-   + cmocka_run_group_tests_name ("threads", tests, use_threads,              \
+#define run_with_both_engines(tests)                                           \
+  (cmocka_run_group_tests_name ("io_uring", tests, use_uring, remove_folder)   \
+   + cmocka_run_group_tests_name ("threads", tests, use_threads,               \
                                   remove_folder))
 
 /* ---- children ---- */
@@ -312,7 +322,7 @@ static UNUSED pid_t
 start_nbdkit (const char *socket, const char *const *more)
 {
   const char *arguments[32] = { "nbdkit", "-f", "--exit-with-parent" };
-  char path[256], pid_file[256];
+  char path[256], pid_file[300];
   unsigned n = 3;
   pid_t pid;
 
@@ -332,7 +342,7 @@ start_nbdkit (const char *socket, const char *const *more)
   return pid;
 }
 
-#define NBDKIT(socket, ...)                                                   \
+#define NBDKIT(socket, ...)                                                    \
   start_nbdkit (socket, (const char *const[]){ __VA_ARGS__, NULL })
 
 static UNUSED void
