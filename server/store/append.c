@@ -241,12 +241,16 @@ segment_seal (struct store *store, struct owner *owner, uint32_t number,
 static void
 give_place (struct store *store, uint32_t owner, uint64_t place)
 {
-  if (place_is_frame (place))
+  struct store_backing *backing;
+
+  if (place_is_frame (place)) {
     segment_give_frame (store, owner, (uint32_t) place_number (place));
-  else
-    backing_extent_free (
-        atomic_load (&store->backings[place_backing (place)].backing),
-        place_number (place));
+    return;
+  }
+  backing = &store->backings[place_backing (place)];
+  atomic_fetch_add (&backing->leaving, 1);
+  backing_extent_free (atomic_load (&backing->backing), place_number (place));
+  atomic_fetch_sub (&backing->leaving, 1);
 }
 
 void

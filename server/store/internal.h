@@ -63,6 +63,10 @@ struct cleaner {
 struct store_backing {
   struct backing *_Atomic backing; /* NULL: none */
   _Atomic bool promote;
+  /* Threads that are giving an extent back: when it counts as free already,
+   * they are still about to leave the backing.
+   */
+  _Atomic uint32_t leaving;
   _Atomic uint64_t checksum_errors;
 };
 

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -166,6 +167,9 @@ void
 store_set_backing (struct store *store, unsigned index,
                    struct backing *backing)
 {
+  /* No extent is used, so nobody new comes to give one back. */
+  while (!backing && atomic_load (&store->backings[index].leaving) > 0)
+    sched_yield ();
   atomic_store (&store->backings[index].backing, backing);
 }
 

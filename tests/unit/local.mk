@@ -84,6 +84,7 @@ check_PROGRAMS += tests/unit/parse-config
 tests_unit_parse_config_SOURCES = tests/unit/parse-config.c
 tests_unit_parse_config_LDADD = libtierswap.la
 unit_scripts += tests/unit/test-manual-config.sh
+
 # The backings.
 unit_tests += tests/unit/test-backing-extents
 tests_unit_test_backing_extents_SOURCES = tests/unit/test-backing-extents.c tests/unit/test-backing.h
