@@ -362,7 +362,7 @@ collect_loaded (struct writeback *w, bool drain, unsigned *failed)
 
 /* Load segments from a backing of which so much is dead: how many. */
 static unsigned
-load_some (struct writeback *w, unsigned index, uint32_t dead_units,
+load_some (struct writeback *w, unsigned index, uint32_t dead_bytes,
            bool drain, unsigned *failed)
 {
   uint32_t next = 0, segment;
@@ -371,7 +371,7 @@ load_some (struct writeback *w, unsigned index, uint32_t dead_units,
   while (loaded < TURN && !atomic_load (&w->stop)) {
     while (mover_in_flight (w->mover) >= MOVER_DEPTH / 2)
       collect_loaded (w, drain, failed);
-    segment = pick_on_backing (w->store, index, dead_units, &next);
+    segment = pick_on_backing (w->store, index, dead_bytes, &next);
     if (segment == PICK_NONE)
       break;
     if (mover_load (w->mover, segment) == 0) {
@@ -455,7 +455,7 @@ merge_sparse (struct writeback *w)
     all = backing_extents (backing);
     if (all - backing_extents_used (backing) > all / FREE_SHARE)
       continue;
-    if (load_some (w, i, EXTENT_BYTES / 16 / SPARSE_SHARE, false, &failed) <=
+    if (load_some (w, i, EXTENT_BYTES / SPARSE_SHARE, false, &failed) <=
         failed)
       continue;
     pass.pick.packed = true;

@@ -443,7 +443,6 @@ write_fillers (struct store *store, const struct reservation *r,
     filler->slot = UINT32_MAX;
     filler->checksum = 0;
     filler->length = list[i].object->length;
-    filler->reserved = 0;
     at += object_units (filler->length) * OBJECT_UNIT;
   }
 }

@@ -16,7 +16,8 @@ struct store;
 struct worker;
 
 #define BACKED_READS 32
-#define BACKED_ROOM (BACKED_READS * 2 * BACKING_ALIGNMENT)
+/* An object of any offset touches at most three blocks. */
+#define BACKED_ROOM (BACKED_READS * 3 * BACKING_ALIGNMENT)
 
 /* One object to read.  Its segment has a hold. */
 struct backed {

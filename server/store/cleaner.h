@@ -23,8 +23,8 @@ extern void cleaner_free (struct store *store);
 /* The thread's function; the argument is the store. */
 extern void *cleaner_run (void *store);
 
-/* Clean one segment of TIER (or ANY_TIER) of which at least DEAD_UNITS 16-byte
- * units are dead.  Returns the units that became free, 0 if there was no such
+/* Clean one segment of TIER (or ANY_TIER) of which at least DEAD_UNITS units
+ * are dead.  Returns the units that became free, 0 if there was no such
  * segment, or -1 if there was no frame to move its objects to.
  */
 extern int cleaner_clean_one (struct store *store, uint32_t tier,

@@ -118,7 +118,7 @@ pick_seal (struct store *store, const struct pick *pick)
 }
 
 uint32_t
-pick_on_backing (struct store *store, unsigned backing, uint32_t dead_units,
+pick_on_backing (struct store *store, unsigned backing, uint32_t dead_bytes,
                  uint32_t *next)
 {
   uint32_t high = segments_high_water (&store->segments);
@@ -131,7 +131,7 @@ pick_on_backing (struct store *store, unsigned backing, uint32_t dead_units,
 
     if (place_is_frame (place) || place_backing (place) != backing ||
         !control_claimable (control) ||
-        SEGMENT_UNITS - control_live (control) < dead_units ||
+        (SEGMENT_UNITS - control_live (control)) * OBJECT_UNIT < dead_bytes ||
         !segment_claim (store, number))
       continue;
     place = atomic_load (&segment->place);

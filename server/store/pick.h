@@ -32,9 +32,9 @@ extern uint32_t pick_coldest (struct store *store, const struct pick *pick);
 extern unsigned pick_seal (struct store *store, const struct pick *pick);
 
 /* Walk over the segments on a backing, from *NEXT on (0 at first): claim the
- * next one of which at least DEAD_UNITS are dead.  PICK_NONE past the end.
+ * next one of which at least DEAD_BYTES are dead.  PICK_NONE past the end.
  */
 extern uint32_t pick_on_backing (struct store *store, unsigned backing,
-                                 uint32_t dead_units, uint32_t *next);
+                                 uint32_t dead_bytes, uint32_t *next);
 
 #endif /* TIERSWAP_PICK_H */

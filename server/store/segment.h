@@ -6,11 +6,11 @@
  * knows it:
  *
  *   63 left frame | 62 left extent | 61 busy | 60 59 state |
- *   58 .. 44 live | 43 .. 29 tail | 28 .. 14 holds | 13 .. 0 pins
+ *   58 .. 43 live | 42 .. 27 tail | 26 .. 14 holds | 13 .. 0 pins
  *
  *   state  free, open (takes objects) or sealed (takes none)
- *   tail   16-byte units handed out from the start
- *   live   16-byte units of objects that a slot word points at, or is about to
+ *   tail   4-byte units handed out from the start
+ *   live   4-byte units of objects that a slot word points at, or is about to
  *   pins   readers of the frame: short, they never wait
  *   holds  open: writers between reservation and publication;
  *          sealed: readers of the backing extent
@@ -45,20 +45,22 @@
 #include "store/object.h"
 
 #define SEGMENT_BYTES FRAME_BYTES
-#define SEGMENT_UNITS (SEGMENT_BYTES / OBJECT_UNIT)
+/* One unit less than there are, so that counts of them fit into 16 bits. */
+#define SEGMENT_UNITS (SEGMENT_BYTES / OBJECT_UNIT - 1)
 #define SEGMENT_NONE INDEX_NONE
 
 #define CONTROL_PIN (UINT64_C (1))
 #define CONTROL_HOLD (UINT64_C (1) << 14)
-#define CONTROL_TAIL_SHIFT 29
-#define CONTROL_LIVE_SHIFT 44
+#define CONTROL_TAIL_SHIFT 27
+#define CONTROL_LIVE_SHIFT 43
 #define CONTROL_STATE_SHIFT 59
 #define CONTROL_BUSY (UINT64_C (1) << 61)
 #define CONTROL_LEFT_EXTENT (UINT64_C (1) << 62)
 #define CONTROL_LEFT_FRAME (UINT64_C (1) << 63)
 #define CONTROL_LEFT (CONTROL_LEFT_EXTENT | CONTROL_LEFT_FRAME)
 #define CONTROL_PINS UINT64_C (0x3fff)
-#define CONTROL_FIELD UINT64_C (0x7fff)
+#define CONTROL_HOLDS UINT64_C (0x1fff)
+#define CONTROL_UNITS UINT64_C (0xffff)
 #define CONTROL_STATE (UINT64_C (3) << CONTROL_STATE_SHIFT)
 
 enum segment_state { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_SEALED };
@@ -119,19 +121,19 @@ control_state (uint64_t control)
 static inline uint32_t
 control_tail (uint64_t control)
 {
-  return (control >> CONTROL_TAIL_SHIFT) & CONTROL_FIELD;
+  return (control >> CONTROL_TAIL_SHIFT) & CONTROL_UNITS;
 }
 
 static inline uint32_t
 control_live (uint64_t control)
 {
-  return (control >> CONTROL_LIVE_SHIFT) & CONTROL_FIELD;
+  return (control >> CONTROL_LIVE_SHIFT) & CONTROL_UNITS;
 }
 
 static inline uint32_t
 control_holds (uint64_t control)
 {
-  return (control / CONTROL_HOLD) & CONTROL_FIELD;
+  return (control / CONTROL_HOLD) & CONTROL_HOLDS;
 }
 
 static inline uint32_t
@@ -144,7 +146,7 @@ control_pins (uint64_t control)
 static inline bool
 control_freeable (uint64_t control)
 {
-  return (control & ~(CONTROL_FIELD << CONTROL_TAIL_SHIFT)) ==
+  return (control & ~(CONTROL_UNITS << CONTROL_TAIL_SHIFT)) ==
          (uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT;
 }
 

@@ -140,7 +140,6 @@ worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
   }
   object->slot = (uint32_t) slot;
   object->length = (uint16_t) length;
-  object->reserved = 0;
   object->checksum =
       object_checksum (object->slot, object->bytes, object->length);
 }

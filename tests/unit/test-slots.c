@@ -8,8 +8,8 @@ static void
 test_object_words (void **state)
 {
   static const uint64_t segments[] = { 0, 1, 12345,
-                                       (UINT64_C (1) << 35) - 1 };
-  static const uint32_t units[] = { 0, 1, 16383 };
+                                       (UINT64_C (1) << 33) - 1 };
+  static const uint32_t units[] = { 0, 1, 65535 };
   static const uint32_t lengths[] = { 1, 2, 1500, 4095, 4096 };
 
   (void) state;
