@@ -59,7 +59,7 @@ slot_is_same (slot_word word)
 static inline slot_word
 slot_object (uint64_t segment, uint32_t units, uint32_t length)
 {
-  return (UINT64_C (SLOT_OBJECT) << 62) | ((uint64_t) (length - 1) << 49) |
+  return ((uint64_t) SLOT_OBJECT << 62) | ((uint64_t) (length - 1) << 49) |
          ((uint64_t) units << SLOT_SEGMENT_BITS) | segment;
 }
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The face of the library: tierswap.h in terms of the layers below. */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tierswap.h"
+
+#include "common/message.h"
+#include "control/statistics.h"
+#include "policy/device.h"
+
+struct tierswap {
+  struct device *device;
+};
+
+_Static_assert ((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR &&
+                    (int) TIERSWAP_WARNING == (int) MESSAGE_WARNING &&
+                    (int) TIERSWAP_NOTICE == (int) MESSAGE_NOTICE,
+                "kinds of messages");
+_Static_assert ((int) TIERSWAP_DATA == (int) STORE_DATA &&
+                    (int) TIERSWAP_HOLE == (int) STORE_HOLE &&
+                    (int) TIERSWAP_ZERO == (int) STORE_ZERO,
+                "kinds of extents");
+
+void
+tierswap_set_message_sink (void (*sink) (enum tierswap_message_kind kind,
+                                         const char *text))
+{
+  message_set_sink ((message_sink) sink);
+}
+
+int
+tierswap_create (const char *file, const char *size, struct tierswap **result)
+{
+  struct tierswap *tierswap = calloc (1, sizeof *tierswap);
+
+  if (!tierswap)
+    return -1;
+  if (device_create (file, size, &tierswap->device) == -1) {
+    int saved_errno = errno;
+
+    free (tierswap);
+    errno = saved_errno;
+    return -1;
+  }
+  *result = tierswap;
+  return 0;
+}
+
+int
+tierswap_start (struct tierswap *tierswap)
+{
+  return device_start (tierswap->device);
+}
+
+void
+tierswap_free (struct tierswap *tierswap)
+{
+  if (!tierswap)
+    return;
+  device_free (tierswap->device);
+  free (tierswap);
+}
+
+uint64_t
+tierswap_size (const struct tierswap *tierswap)
+{
+  return tierswap->device->config->size;
+}
+
+int
+tierswap_read (struct tierswap *tierswap, void *buffer, size_t count,
+               uint64_t offset)
+{
+  return store_read (tierswap->device->store, buffer, count, offset);
+}
+
+int
+tierswap_write (struct tierswap *tierswap, const void *buffer, size_t count,
+                uint64_t offset)
+{
+  return store_write (tierswap->device->store, buffer, count, offset,
+                      &tierswap->device->root);
+}
+
+int
+tierswap_trim (struct tierswap *tierswap, uint64_t count, uint64_t offset)
+{
+  return store_trim (tierswap->device->store, count, offset);
+}
+
+int
+tierswap_zero (struct tierswap *tierswap, uint64_t count, uint64_t offset,
+               bool punch)
+{
+  return store_zero (tierswap->device->store, count, offset, punch,
+                     &tierswap->device->root);
+}
+
+struct extents_call {
+  int (*callback) (void *opaque, uint64_t offset, uint64_t length,
+                   enum tierswap_extent kind);
+  void *opaque;
+};
+
+static int
+extents_cb (void *opaque, uint64_t offset, uint64_t length,
+            enum store_extent kind)
+{
+  struct extents_call *call = opaque;
+
+  return call->callback (call->opaque, offset, length,
+                         (enum tierswap_extent) kind);
+}
+
+int
+tierswap_extents (struct tierswap *tierswap, uint64_t count, uint64_t offset,
+                  int (*callback) (void *opaque, uint64_t offset,
+                                   uint64_t length, enum tierswap_extent kind),
+                  void *opaque)
+{
+  struct extents_call call = { callback, opaque };
+
+  return store_extents (tierswap->device->store, count, offset, extents_cb,
+                        &call);
+}
+
+const char *
+tierswap_export_name (const struct tierswap *tierswap, unsigned index)
+{
+  const struct config_tier *tier;
+
+  if (index == 0)
+    return "stats";
+  tier = device_tier (tierswap->device, index - 1);
+  return tier ? tier->name : NULL;
+}
+
+char *
+tierswap_describe (struct tierswap *tierswap, const char *name)
+{
+  return statistics_describe (tierswap->device, name);
+}
+
+char *
+tierswap_stats (struct tierswap *tierswap, const char *name)
+{
+  json_t *json = strcmp (name, "stats") == 0
+                     ? statistics_json (tierswap->device)
+                     : statistics_of (tierswap->device, name);
+  char *text;
+
+  if (!json)
+    return NULL;
+  text = json_dumps (json, JSON_INDENT (2));
+  json_decref (json);
+  if (!text)
+    errno = ENOMEM;
+  return text;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/message.h"
+#include "policy/device.h"
+#include "policy/protect.h"
+
+/* A size given beside the configuration, as the configuration writes it. */
+static int
+override_size (struct config *config, const char *text)
+{
+  uint64_t size;
+
+  if (config_parse_size (text, config_machine_memory (), &size) == -1 ||
+      size == 0) {
+    message (MESSAGE_ERROR,
+             "size=%s is not a size: give bytes, or a number with K, M, G or "
+             "T, or a percentage of this machine's memory",
+             text);
+    errno = EINVAL;
+    return -1;
+  }
+  if (size % PAGE_BYTES) {
+    message (MESSAGE_ERROR, "size=%s is not a multiple of 4096 bytes", text);
+    errno = EINVAL;
+    return -1;
+  }
+  config->size = size;
+  return 0;
+}
+
+int
+device_create (const char *file, const char *size, struct device **result)
+{
+  struct device *device = calloc (1, sizeof *device);
+  char *error = NULL;
+
+  if (!device)
+    return -1;
+  device->config = config_load (file, &error);
+  if (!device->config) {
+    int saved_errno = errno;
+
+    message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+    free (error);
+    free (device);
+    errno = saved_errno;
+    return -1;
+  }
+  if (size && override_size (device->config, size) == -1) {
+    device_free (device);
+    errno = EINVAL;
+    return -1;
+  }
+  *result = device;
+  return 0;
+}
+
+static struct store_options
+store_options_of (const struct config *config)
+{
+  struct store_options options = { .size = config->size,
+                                   .pool_limit = config->pool_limit,
+                                   .tiers_count = config->tiers_count };
+
+  for (unsigned i = 0; i < config->tiers_count; ++i) {
+    options.tiers[i].prio = config->tiers[i].prio;
+    options.tiers[i].codec = config->tiers[i].codec;
+    options.tiers[i].limit = config->tiers[i].limit;
+  }
+  return options;
+}
+
+int
+device_start (struct device *device)
+{
+  struct store_options options = store_options_of (device->config);
+  const struct config_cgroup *root = &device->config->cgroups[0];
+
+  protect_process ();
+  device->root = (struct store_placement){
+    .prio = root->prio,
+    .writeback_prio = root->writeback_prio,
+    .writeback_size = root->writeback_size,
+  };
+  if (store_create (&options, &device->store) == -1) {
+    message (MESSAGE_ERROR,
+             "no address space for a device of %llu bytes: %m; give a smaller "
+             "size",
+             (unsigned long long) options.size);
+    return -1;
+  }
+  if (store_start (device->store) == -1) {
+    message (MESSAGE_ERROR, "the store's threads did not start: %m");
+    return -1;
+  }
+  return 0;
+}
+
+void
+device_free (struct device *device)
+{
+  if (!device)
+    return;
+  store_free (device->store);
+  config_free (device->config);
+  free (device);
+}
+
+const struct config_tier *
+device_tier (const struct device *device, unsigned index)
+{
+  return index < device->config->tiers_count ? &device->config->tiers[index]
+                                             : NULL;
+}

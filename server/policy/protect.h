@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Protection of a process that serves the memory it relies on.
+ *
+ * - No page of it is ever swapped: mlockall with MCL_ONFAULT, so that large
+ *   sparse tables are locked as they are touched and not populated whole.
+ *   This also mends what a plain MCL_FUTURE (nbdkit --swap) would do to them.
+ * - Allocation never waits for reclaim I/O, which may be our own:
+ *   PR_SET_IO_FLUSHER, inherited by the threads started later.
+ * - The OOM killer looks elsewhere: oom_score_adj -1000.
+ */
+#ifndef TIERSWAP_PROTECT_H
+#define TIERSWAP_PROTECT_H
+
+/* Do all of it, in the process that will serve, before any thread starts and
+ * before large memory is mapped.  What is not permitted is told in one
+ * warning for all, and is not a failure.
+ */
+extern void protect_process (void);
+
+#endif /* TIERSWAP_PROTECT_H */

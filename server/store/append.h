@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Appending objects to an owner's open segment, and what ends a segment.
+ *
+ * One append is: reserve space for as many objects as fit by moving the tail,
+ * copy them, publish their slot words, drop the hold.  Nothing is waited for
+ * but the owner's lock when a segment is full, once in 256 KiB.
+ */
+#ifndef TIERSWAP_APPEND_H
+#define TIERSWAP_APPEND_H
+
+#include "store/internal.h"
+
+struct append {
+  const struct object *object; /* complete with its header */
+  uint32_t slot;
+  /* The word that it replaces, for append_replace.  For a same-filled one
+   * PATTERN is its pattern.
+   */
+  slot_word expected;
+  uint64_t pattern;
+  bool done; /* set by append_replace: the word was still the expected one */
+};
+
+enum room {
+  ROOM_TIER_FULL = -1, /* the tier is at its limit */
+  ROOM_POOL_FULL = -2, /* the pool is, or there is no frame */
+};
+
+/* Append and publish the first of COUNT objects, as many as fit into one
+ * segment, whatever their slots held before; those old objects are released.
+ * Returns how many, at least one, or enum room.
+ */
+extern int append_overwrite (struct store *store, uint32_t owner,
+                             const struct append *list, unsigned count);
+
+/* Append and publish those whose slot word is still the expected one.  The
+ * caller releases the old objects of those that are done.  Returns how many
+ * of the list were dealt with, or enum room.  CLEANER: it may use the last
+ * frames, since it will give back more.
+ */
+extern int append_replace (struct store *store, uint32_t owner,
+                           enum stream stream, struct append *list,
+                           unsigned count, bool cleaner);
+
+/* Release what WORD stood for, after it was taken out of the table. */
+extern void store_release (struct store *store, slot_word word);
+
+/* Take back a pin or a hold; the last one may free the segment or its frame. */
+extern void segment_unpin (struct store *store, uint32_t number);
+extern void segment_drop (struct store *store, uint32_t number,
+                          uint64_t control_units);
+
+/* Free a segment if nothing keeps it. */
+extern void segment_try_free (struct store *store, uint32_t number);
+
+/* Seal all open segments of all owners (tests, statistics that must be exact,
+ * draining).
+ */
+extern void owners_seal (struct store *store);
+
+#endif /* TIERSWAP_APPEND_H */

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "store/cleaner.h"
+
+/* Shares of dead space in sealed segments, in 1/1024 of their size.  While
+ * pages are being written the cleaner starts at START; writers help above
+ * BEHIND; when nothing is written, or the pool is near its limit, it goes on
+ * down to REST.
+ */
+#define DEAD_START 72
+#define DEAD_BEHIND 96
+#define DEAD_REST 14
+
+#define VICTIMS 1024
+#define BUCKETS 128
+#define BUCKET_UNITS (SEGMENT_UNITS / BUCKETS)
+#define IDLE_MILLISECONDS 200
+
+/* Objects looked at together: their slot words are prefetched. */
+#define WALK 32
+
+int
+cleaner_create (struct store *store)
+{
+  pthread_mutex_init (&store->cleaner.lock, NULL);
+  store->cleaner.victims = calloc (VICTIMS, sizeof *store->cleaner.victims);
+  return store->cleaner.victims ? 0 : -1;
+}
+
+void
+cleaner_free (struct store *store)
+{
+  free (store->cleaner.victims);
+  pthread_mutex_destroy (&store->cleaner.lock);
+}
+
+/* The segment in FRAME and its control word; SEGMENT_NONE if none is sealed
+ * there.
+ */
+static uint32_t
+segment_in_frame (struct store *store, uint32_t frame, uint64_t *control)
+{
+  uint32_t number = atomic_load_explicit (&store->arena.segments[frame],
+                                          memory_order_relaxed);
+
+  if (number == 0)
+    return SEGMENT_NONE;
+  *control = atomic_load_explicit (&store_segment (store, number - 1)->control,
+                                   memory_order_relaxed);
+  return control_state (*control) == SEGMENT_SEALED ? number - 1
+                                                    : SEGMENT_NONE;
+}
+
+/* Look at all segments in memory: how much is dead, and which are the
+ * emptiest.  Under the cleaner's lock.
+ */
+static void
+scan (struct store *store)
+{
+  struct cleaner *cleaner = &store->cleaner;
+  uint32_t histogram[BUCKETS + 1] = { 0 };
+  uint32_t next[BUCKETS + 1], end[BUCKETS + 1];
+  uint32_t frames = arena_high_water (&store->arena), number, bucket;
+  uint64_t control, dead = 0, used = 0;
+  uint32_t total = 0, cutoff;
+
+  atomic_store (&cleaner->scanned_at, atomic_load (&store->opened));
+  for (uint32_t frame = 0; frame < frames; ++frame) {
+    number = segment_in_frame (store, frame, &control);
+    if (number == SEGMENT_NONE)
+      continue;
+    used += SEGMENT_UNITS;
+    dead += SEGMENT_UNITS - control_live (control);
+    if (control_claimable (control))
+      histogram[control_live (control) / BUCKET_UNITS]++;
+  }
+  atomic_store_explicit (&cleaner->dead_units, dead, memory_order_relaxed);
+  atomic_store_explicit (&cleaner->used_units, used, memory_order_relaxed);
+
+  for (cutoff = 0; cutoff <= BUCKETS; ++cutoff) {
+    if (total + histogram[cutoff] > VICTIMS)
+      break;
+    next[cutoff] = total;
+    total += histogram[cutoff];
+    end[cutoff] = total;
+  }
+  if (cutoff == 0) {
+    /* More than fit are all but empty: any of them will do. */
+    next[0] = 0;
+    cutoff = 1;
+    total = end[0] = VICTIMS;
+  }
+  cleaner->victims_next = 0;
+  cleaner->victims_count = total;
+  for (uint32_t i = 0; i < total; ++i)
+    cleaner->victims[i] = SEGMENT_NONE;
+
+  for (uint32_t frame = 0; frame < frames; ++frame) {
+    number = segment_in_frame (store, frame, &control);
+    if (number == SEGMENT_NONE || !control_claimable (control))
+      continue;
+    bucket = control_live (control) / BUCKET_UNITS;
+    /* Live counts have moved on since they were counted: a bucket may be
+     * fuller now, and what does not fit is left for the next time.
+     */
+    if (bucket < cutoff && next[bucket] < end[bucket])
+      cleaner->victims[next[bucket]++] = number;
+  }
+}
+
+static bool
+claim (struct store *store, uint32_t number, uint32_t dead_units)
+{
+  struct segment *segment = store_segment (store, number);
+  uint64_t control = atomic_load (&segment->control);
+
+  do {
+    if (!control_claimable (control) ||
+        SEGMENT_UNITS - control_live (control) < dead_units)
+      return false;
+  } while (!atomic_compare_exchange_weak (&segment->control, &control,
+                                          control | CONTROL_BUSY));
+  if (place_is_frame (atomic_load (&segment->place)))
+    return true;
+  segment_drop (store, number, CONTROL_BUSY);
+  return false;
+}
+
+/* Claim the emptiest segment of what was found by the last scan. */
+static uint32_t
+take_found (struct store *store, uint32_t tier, uint32_t dead_units)
+{
+  struct cleaner *cleaner = &store->cleaner;
+  bool passed = false;
+
+  for (uint32_t i = cleaner->victims_next; i < cleaner->victims_count; ++i) {
+    uint32_t number = cleaner->victims[i];
+
+    if (number != SEGMENT_NONE && tier != ANY_TIER &&
+        owner_tier (atomic_load (&store_segment (store, number)->owner)) !=
+            tier) {
+      passed = true;
+      continue;
+    }
+    cleaner->victims[i] = SEGMENT_NONE;
+    if (!passed)
+      cleaner->victims_next = i + 1;
+    if (number != SEGMENT_NONE && claim (store, number, dead_units))
+      return number;
+  }
+  return SEGMENT_NONE;
+}
+
+static uint32_t
+take_victim (struct store *store, uint32_t tier, uint32_t dead_units)
+{
+  uint32_t number;
+
+  pthread_mutex_lock (&store->cleaner.lock);
+  number = take_found (store, tier, dead_units);
+  if (number == SEGMENT_NONE) {
+    scan (store);
+    number = take_found (store, tier, dead_units);
+  }
+  pthread_mutex_unlock (&store->cleaner.lock);
+  return number;
+}
+
+/* Move the COUNT objects of LIST, all of one owner, away from their segment
+ * and subtract what was moved from it.
+ */
+static int
+move_live (struct store *store, uint32_t number, struct append *list,
+           unsigned count)
+{
+  struct segment *segment = store_segment (store, number);
+  uint32_t owner = atomic_load (&segment->owner), units = 0;
+  uint64_t moved = 0, bytes = 0;
+  int n = 0;
+
+  for (unsigned done = 0; done < count; done += n) {
+    n = append_replace (store, owner, STREAM_SURVIVORS, list + done,
+                        count - done, true);
+    if (n < 0)
+      break;
+    for (unsigned i = done; i < done + n; ++i) {
+      uint32_t length = list[i].object->length;
+
+      bytes += OBJECT_HEADER + length;
+      if (list[i].done) {
+        moved += contents_of (1, length == PAGE_BYTES, length);
+        units += object_units (length);
+      }
+    }
+  }
+  if (moved)
+    atomic_fetch_sub (&segment->contents, moved);
+  /* Busy still: this never frees it. */
+  atomic_fetch_sub (&segment->control,
+                    (uint64_t) units << CONTROL_LIVE_SHIFT);
+  atomic_fetch_add_explicit (&store->cleaner.bytes_copied, bytes,
+                             memory_order_relaxed);
+  return n < 0 ? -1 : 0;
+}
+
+/* Clean a segment that is busy. */
+static int
+clean (struct store *store, uint32_t number)
+{
+  struct segment *segment = store_segment (store, number);
+  uint32_t tail = control_tail (atomic_load (&segment->control));
+  uint32_t frame = (uint32_t) place_number (atomic_load (&segment->place));
+  unsigned char *base = arena_frame (&store->arena, frame);
+  const struct object *objects[WALK];
+  struct append list[WALK];
+  uint32_t offset = 0, offsets[WALK];
+  int r = 0;
+
+  while (offset < tail && r == 0) {
+    unsigned seen = 0, live = 0;
+
+    while (seen < WALK && offset < tail) {
+      const struct object *object =
+          (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
+
+      objects[seen] = object;
+      offsets[seen++] = offset;
+      if (object->slot < store->slots.count)
+        __builtin_prefetch (&store->slots.words[object->slot], 1);
+      offset += object_units (object->length);
+    }
+    for (unsigned i = 0; i < seen; ++i) {
+      slot_word word, here;
+
+      if (objects[i]->slot >= store->slots.count)
+        continue;
+      word = atomic_load (&store->slots.words[objects[i]->slot]);
+      here = slot_object (number, offsets[i], objects[i]->length);
+      if (slot_same_object (word, here))
+        list[live++] = (struct append){ .object = objects[i],
+                                        .slot = objects[i]->slot,
+                                        .expected = word };
+    }
+    if (live)
+      r = move_live (store, number, list, live);
+  }
+  segment_drop (store, number, CONTROL_BUSY);
+  if (r == 0)
+    atomic_fetch_add_explicit (&store->cleaner.segments_cleaned, 1,
+                               memory_order_relaxed);
+  return r;
+}
+
+static uint64_t
+thread_nanoseconds (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * UINT64_C (1000000000) + now.tv_nsec;
+}
+
+int
+cleaner_clean_one (struct store *store, uint32_t tier, uint32_t dead_units)
+{
+  uint64_t before = thread_nanoseconds ();
+  uint32_t number = take_victim (store, tier, dead_units), freed;
+  int r;
+
+  if (number == SEGMENT_NONE)
+    return 0;
+  freed = SEGMENT_UNITS -
+          control_live (atomic_load (&store_segment (store, number)->control));
+  r = clean (store, number);
+  atomic_fetch_add_explicit (&store->cleaner.nanoseconds,
+                             thread_nanoseconds () - before,
+                             memory_order_relaxed);
+  if (r == -1)
+    return -1;
+  atomic_fetch_sub_explicit (&store->cleaner.dead_units, freed,
+                             memory_order_relaxed);
+  return freed > 0 ? (int) freed : 1;
+}
+
+/* Dead space in 1/1024 of the sealed segments, as far as is known. */
+static uint64_t
+dead_share (struct store *store)
+{
+  int64_t dead = (int64_t) atomic_load_explicit (&store->cleaner.dead_units,
+                                                 memory_order_relaxed);
+  uint64_t used = atomic_load_explicit (&store->cleaner.used_units,
+                                        memory_order_relaxed);
+
+  return used && dead > 0 ? (uint64_t) dead * 1024 / used : 0;
+}
+
+/* So many segments may be opened before it is worth looking again. */
+static uint64_t
+scan_interval (struct store *store)
+{
+  return atomic_load_explicit (&store->frames, memory_order_relaxed) / 128 + 1;
+}
+
+void
+cleaner_pace (struct store *store, uint64_t opened_before)
+{
+  struct cleaner *cleaner = &store->cleaner;
+  uint64_t opened =
+      atomic_load_explicit (&store->opened, memory_order_relaxed);
+  int to_free = SEGMENT_UNITS, freed;
+
+  if (opened == opened_before)
+    return;
+  if (opened - atomic_load_explicit (&cleaner->scanned_at,
+                                     memory_order_relaxed) >=
+      scan_interval (store))
+    wake_ring (&cleaner->wake);
+
+  /* One segment's worth was written: free as much. */
+  while (to_free > 0 &&
+         atomic_load_explicit (&cleaner->behind, memory_order_relaxed)) {
+    freed = cleaner_clean_one (store, ANY_TIER,
+                               SEGMENT_UNITS / 1024 * DEAD_START);
+    if (freed <= 0)
+      break;
+    to_free -= freed;
+  }
+}
+
+static bool
+near_limit (struct store *store)
+{
+  return store_memory_used (store) >=
+         atomic_load_explicit (&store->pool_limit, memory_order_relaxed) / 8 *
+             7;
+}
+
+/* One round: look, then clean as long as it is worth it. */
+static void
+round_once (struct store *store, bool idle)
+{
+  struct cleaner *cleaner = &store->cleaner;
+  bool rest = idle || near_limit (store);
+  uint64_t goal = rest ? DEAD_REST : DEAD_START;
+  uint32_t worth = rest ? CLEANER_WORTH / 2 : SEGMENT_UNITS / 1024 * goal;
+
+  pthread_mutex_lock (&cleaner->lock);
+  scan (store);
+  pthread_mutex_unlock (&cleaner->lock);
+  atomic_store (&cleaner->behind, dead_share (store) > DEAD_BEHIND);
+
+  while (dead_share (store) > goal && !atomic_load (&store->stop)) {
+    if (cleaner_clean_one (store, ANY_TIER, worth) <= 0)
+      break;
+    if (atomic_load_explicit (&store->opened, memory_order_relaxed) -
+            atomic_load_explicit (&cleaner->scanned_at,
+                                  memory_order_relaxed) >=
+        scan_interval (store)) {
+      pthread_mutex_lock (&cleaner->lock);
+      scan (store);
+      pthread_mutex_unlock (&cleaner->lock);
+      atomic_store (&cleaner->behind, dead_share (store) > DEAD_BEHIND);
+    }
+  }
+  atomic_store (&cleaner->behind, false);
+}
+
+void *
+cleaner_run (void *data)
+{
+  struct store *store = data;
+  uint64_t opened = 0, now;
+  bool rested = false;
+
+  while (!atomic_load (&store->stop)) {
+    /* Once at rest, only a change wakes it. */
+    if (rested)
+      atomic_store (&store->cleaner.asleep, true);
+    wake_wait (&store->cleaner.wake, rested ? -1 : IDLE_MILLISECONDS);
+    now = atomic_load (&store->opened);
+    rested = now == opened;
+    opened = now;
+    round_once (store, rested);
+  }
+  return NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The cleaner: live objects are copied out of sparse segments, which are then
+ * free.
+ *
+ * Victims are found by looking at the control words of all segments in memory
+ * once for many of them, and taken the emptiest first.  Anybody may clean: the
+ * cleaner's thread in the background, writers when it falls behind, and
+ * whoever needs room when the pool is at its limit.  A segment is cleaned by one
+ * at a time (it is busy); nobody waits for it.
+ */
+#ifndef TIERSWAP_CLEANER_H
+#define TIERSWAP_CLEANER_H
+
+#include "store/append.h"
+#include "store/internal.h"
+
+#define ANY_TIER UINT32_MAX
+
+/* -1 with errno ENOMEM. */
+extern int cleaner_create (struct store *store);
+extern void cleaner_free (struct store *store);
+
+/* The thread's function; the argument is the store. */
+extern void *cleaner_run (void *store);
+
+/* Clean one segment of TIER (or ANY_TIER) of which at least DEAD_UNITS 16-byte
+ * units are dead.  Returns the units that became free, 0 if there was no such
+ * segment, or -1 if there was no frame to move its objects to.
+ */
+extern int cleaner_clean_one (struct store *store, uint32_t tier,
+                              uint32_t dead_units);
+
+/* After a writer opened a segment: wake the cleaner, and help if it is
+ * behind.
+ */
+extern void cleaner_pace (struct store *store, uint64_t opened_before);
+
+/* A request changed something: a cleaner at rest looks again, soon. */
+static inline void
+cleaner_disturb (struct store *store)
+{
+  if (atomic_load_explicit (&store->cleaner.asleep, memory_order_relaxed) &&
+      atomic_exchange (&store->cleaner.asleep, false))
+    wake_ring (&store->cleaner.wake);
+}
+
+/* Dead space from which on a segment is worth cleaning when the pool is at its
+ * limit, or when everything shall be compacted: 1/32.
+ */
+#define CLEANER_WORTH (SEGMENT_UNITS / 32)
+
+#endif /* TIERSWAP_CLEANER_H */

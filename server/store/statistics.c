@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <string.h>
+
+#include "store/worker.h"
+
+static void
+count_workers (struct store *store, struct store_statistics *s)
+{
+  pthread_mutex_lock (&store->workers_lock);
+  for (struct worker *w = store->workers; w; w = w->next) {
+    struct worker_counters *c = &w->counters;
+
+    s->reads += atomic_load_explicit (&c->reads, memory_order_relaxed);
+    s->writes += atomic_load_explicit (&c->writes, memory_order_relaxed);
+    s->trims += atomic_load_explicit (&c->trims, memory_order_relaxed);
+    s->read_errors +=
+        atomic_load_explicit (&c->read_errors, memory_order_relaxed);
+    s->write_errors +=
+        atomic_load_explicit (&c->write_errors, memory_order_relaxed);
+  }
+  pthread_mutex_unlock (&store->workers_lock);
+}
+
+static void
+count_segments (struct store *store, struct store_statistics *s)
+{
+  uint32_t high = segments_high_water (&store->segments);
+
+  for (uint32_t i = 0; i < high; ++i) {
+    struct segment *segment = store_segment (store, i);
+    uint64_t contents;
+    struct store_tier_statistics *tier;
+
+    if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE)
+      continue;
+    contents = atomic_load (&segment->contents);
+    tier = &s->tiers[owner_tier (atomic_load (&segment->owner))];
+    tier->pages += contents_objects (contents);
+    tier->pages_raw += contents_raw (contents);
+    tier->compr_bytes += contents_bytes (contents);
+    tier->segments++;
+  }
+}
+
+void
+store_get_statistics (struct store *store, struct store_statistics *s)
+{
+  uint32_t cgroups = atomic_load (&store->cgroups);
+
+  memset (s, 0, sizeof *s);
+  count_workers (store, s);
+  count_segments (store, s);
+  for (uint32_t i = 0; i < cgroups; ++i)
+    s->pages_same += atomic_load (&store->same[i]);
+  s->pages_stored = s->pages_same;
+  for (unsigned i = 0; i < store->tiers_count; ++i) {
+    struct tier *tier = &store->tiers[i];
+
+    s->tiers[i].limit_bytes = atomic_load (&tier->limit);
+    s->tiers[i].mem_used_bytes =
+        (uint64_t) atomic_load (&tier->frames) * FRAME_BYTES;
+    s->tiers[i].codec =
+        (struct codec){ tier->kind, atomic_load (&tier->level) };
+    s->pages_stored += s->tiers[i].pages;
+    s->compr_bytes += s->tiers[i].compr_bytes;
+  }
+  s->mem_used_bytes = store_memory_used (store);
+  s->mem_used_peak_bytes = atomic_load (&store->peak);
+  if (s->mem_used_peak_bytes < s->mem_used_bytes)
+    s->mem_used_peak_bytes = s->mem_used_bytes;
+  s->mem_limit_bytes = atomic_load (&store->pool_limit);
+  s->meta_bytes = store_meta_bytes (store);
+  s->reserve_bytes = arena_ready_bytes (&store->arena);
+  s->segments_cleaned = atomic_load (&store->cleaner.segments_cleaned);
+  s->bytes_copied = atomic_load (&store->cleaner.bytes_copied);
+  s->cleaner_nanoseconds = atomic_load (&store->cleaner.nanoseconds);
+}
