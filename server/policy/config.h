@@ -5,8 +5,8 @@
  *
  * Sizes are written "8G", "512M", "64K", "4096", or "50%" of the machine's
  * memory (of any size in memory, not of a backing).  A file with a mistake
- * gives no configuration and one message, FILE:LINE: what is wrong and what
- * would be right.
+ * gives no configuration and one message, FILE:LINE: what is wrong; what
+ * would be right.  Line 0 is the file as a whole: it cannot be read.
  */
 #ifndef TIERSWAP_CONFIG_H
 #define TIERSWAP_CONFIG_H
@@ -19,6 +19,7 @@
 
 #define CONFIG_TIERS 4
 #define CONFIG_BACKINGS 4
+#define CONFIG_CGROUPS 4096
 
 struct config_tier {
   char *name;
@@ -46,11 +47,11 @@ struct config_writeback {
 };
 
 struct config_cgroup {
-  char *path;               /* "/", "/db", "/db/replica" */
-  unsigned prio;            /* 1 to 4 */
-  unsigned writeback_prio;  /* 1 to 4, 0: never written back */
-  unsigned writeback_size;  /* bytes stored, 0 to 4096 */
-  uint64_t limit;           /* bytes of the pool, 0: none */
+  char *path;              /* "/", "/db", "/db/replica" */
+  unsigned prio;           /* 1 to 4 */
+  unsigned writeback_prio; /* 1 to 4, 0: never written back */
+  unsigned writeback_size; /* bytes stored, 0 to 4096 */
+  uint64_t limit;          /* bytes of the pool, 0: none */
   int line;
 };
 
@@ -64,7 +65,7 @@ struct config {
   struct config_backing backings[CONFIG_BACKINGS]; /* by ascending prio */
   unsigned backings_count;
   struct config_writeback writeback;
-  struct config_cgroup *cgroups; /* "/" first, always there */
+  struct config_cgroup *cgroups; /* by path: "/" first, always there */
   unsigned cgroups_count;
 };
 
@@ -81,8 +82,8 @@ extern struct config *config_parse (const char *name, const char *text,
 extern void config_free (struct config *config);
 
 /* Bytes of a size as the configuration writes it.  MEMORY is what "100%"
- * means, 0 if a percentage makes no sense here.  -1 with errno EINVAL or
- * ERANGE.
+ * means, 0 if a percentage makes no sense here; what a percentage gives is
+ * rounded down to whole pages.  -1 with errno EINVAL, or ERANGE from 8E on.
  */
 extern int config_parse_size (const char *text, uint64_t memory,
                               uint64_t *bytes);

@@ -119,12 +119,15 @@ store_check (struct store *store)
   uint64_t *same = calloc (SLOT_CGROUPS, sizeof *same);
   int r = -1;
 
+  /* The cleaner's thread is the one that works when nobody else does. */
+  pthread_mutex_lock (&store->cleaner.round);
   if (found && same && check_slots (store, found, same) == 0 &&
       check_segments (store, found) == 0)
     r = 0;
   for (uint32_t i = 0; r == 0 && i < cgroups; ++i)
     if (atomic_load (&store->same[i]) != same[i])
       r = wrong ("same-filled pages do not add up in cgroup", i);
+  pthread_mutex_unlock (&store->cleaner.round);
   free (found);
   free (same);
   return r;

@@ -28,6 +28,7 @@ int
 cleaner_create (struct store *store)
 {
   pthread_mutex_init (&store->cleaner.lock, NULL);
+  pthread_mutex_init (&store->cleaner.round, NULL);
   store->cleaner.victims = calloc (VICTIMS, sizeof *store->cleaner.victims);
   return store->cleaner.victims ? 0 : -1;
 }
@@ -37,6 +38,7 @@ cleaner_free (struct store *store)
 {
   free (store->cleaner.victims);
   pthread_mutex_destroy (&store->cleaner.lock);
+  pthread_mutex_destroy (&store->cleaner.round);
 }
 
 /* The segment in FRAME and its control word; SEGMENT_NONE if none is sealed
@@ -54,6 +56,28 @@ segment_in_frame (struct store *store, uint32_t frame, uint64_t *control)
                                    memory_order_relaxed);
   return control_state (*control) == SEGMENT_SEALED ? number - 1
                                                     : SEGMENT_NONE;
+}
+
+/* Dead space in 1/1024 of the sealed segments, as far as is known. */
+static uint64_t
+dead_share (struct store *store)
+{
+  int64_t dead = (int64_t) atomic_load_explicit (&store->cleaner.dead_units,
+                                                 memory_order_relaxed);
+  uint64_t used = atomic_load_explicit (&store->cleaner.used_units,
+                                        memory_order_relaxed);
+
+  return used && dead > 0 ? (uint64_t) dead * 1024 / used : 0;
+}
+
+static void
+judge (struct store *store)
+{
+  bool behind = dead_share (store) > DEAD_BEHIND;
+
+  if (atomic_load_explicit (&store->cleaner.behind, memory_order_relaxed) !=
+      behind)
+    atomic_store (&store->cleaner.behind, behind);
 }
 
 /* Look at all segments in memory: how much is dead, and which are the
@@ -81,6 +105,7 @@ scan (struct store *store)
   }
   atomic_store_explicit (&cleaner->dead_units, dead, memory_order_relaxed);
   atomic_store_explicit (&cleaner->used_units, used, memory_order_relaxed);
+  judge (store);
 
   for (cutoff = 0; cutoff <= BUCKETS; ++cutoff) {
     if (total + histogram[cutoff] > VICTIMS)
@@ -284,19 +309,8 @@ cleaner_clean_one (struct store *store, uint32_t tier, uint32_t dead_units)
     return -1;
   atomic_fetch_sub_explicit (&store->cleaner.dead_units, freed,
                              memory_order_relaxed);
+  judge (store);
   return freed > 0 ? (int) freed : 1;
-}
-
-/* Dead space in 1/1024 of the sealed segments, as far as is known. */
-static uint64_t
-dead_share (struct store *store)
-{
-  int64_t dead = (int64_t) atomic_load_explicit (&store->cleaner.dead_units,
-                                                 memory_order_relaxed);
-  uint64_t used = atomic_load_explicit (&store->cleaner.used_units,
-                                        memory_order_relaxed);
-
-  return used && dead > 0 ? (uint64_t) dead * 1024 / used : 0;
 }
 
 /* So many segments may be opened before it is worth looking again. */
@@ -306,20 +320,38 @@ scan_interval (struct store *store)
   return atomic_load_explicit (&store->frames, memory_order_relaxed) / 128 + 1;
 }
 
+static uint64_t
+opened_since_scan (struct store *store)
+{
+  return atomic_load_explicit (&store->opened, memory_order_relaxed) -
+         atomic_load_explicit (&store->cleaner.scanned_at,
+                               memory_order_relaxed);
+}
+
+static void
+scan_now (struct store *store)
+{
+  pthread_mutex_lock (&store->cleaner.lock);
+  scan (store);
+  pthread_mutex_unlock (&store->cleaner.lock);
+}
+
 void
 cleaner_pace (struct store *store, uint64_t opened_before)
 {
   struct cleaner *cleaner = &store->cleaner;
-  uint64_t opened =
-      atomic_load_explicit (&store->opened, memory_order_relaxed);
   int to_free = SEGMENT_UNITS, freed;
+  uint64_t since;
 
-  if (opened == opened_before)
+  if (atomic_load_explicit (&store->opened, memory_order_relaxed) ==
+      opened_before)
     return;
-  if (opened - atomic_load_explicit (&cleaner->scanned_at,
-                                     memory_order_relaxed) >=
-      scan_interval (store))
+  since = opened_since_scan (store);
+  if (since >= scan_interval (store))
     wake_ring (&cleaner->wake);
+  /* The cleaner does not get to run: see for ourselves where we are. */
+  if (since >= 2 * scan_interval (store))
+    scan_now (store);
 
   /* One segment's worth was written: free as much. */
   while (to_free > 0 &&
@@ -344,30 +376,19 @@ near_limit (struct store *store)
 static void
 round_once (struct store *store, bool idle)
 {
-  struct cleaner *cleaner = &store->cleaner;
   bool rest = idle || near_limit (store);
   uint64_t goal = rest ? DEAD_REST : DEAD_START;
   uint32_t worth = rest ? CLEANER_WORTH / 2 : SEGMENT_UNITS / 1024 * goal;
 
-  pthread_mutex_lock (&cleaner->lock);
-  scan (store);
-  pthread_mutex_unlock (&cleaner->lock);
-  atomic_store (&cleaner->behind, dead_share (store) > DEAD_BEHIND);
-
+  pthread_mutex_lock (&store->cleaner.round);
+  scan_now (store);
   while (dead_share (store) > goal && !atomic_load (&store->stop)) {
     if (cleaner_clean_one (store, ANY_TIER, worth) <= 0)
       break;
-    if (atomic_load_explicit (&store->opened, memory_order_relaxed) -
-            atomic_load_explicit (&cleaner->scanned_at,
-                                  memory_order_relaxed) >=
-        scan_interval (store)) {
-      pthread_mutex_lock (&cleaner->lock);
-      scan (store);
-      pthread_mutex_unlock (&cleaner->lock);
-      atomic_store (&cleaner->behind, dead_share (store) > DEAD_BEHIND);
-    }
+    if (opened_since_scan (store) >= scan_interval (store))
+      scan_now (store);
   }
-  atomic_store (&cleaner->behind, false);
+  pthread_mutex_unlock (&store->cleaner.round);
 }
 
 void *

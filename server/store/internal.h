@@ -38,7 +38,8 @@ struct tier {
 
 struct cleaner {
   struct wake wake;
-  pthread_mutex_t lock; /* of the victims */
+  pthread_mutex_t lock;  /* of the victims */
+  pthread_mutex_t round; /* its thread is at work */
   uint32_t *victims;    /* segments, the emptiest first */
   uint32_t victims_count, victims_next;
   _Atomic uint64_t dead_units, used_units; /* sealed segments, when scanned */

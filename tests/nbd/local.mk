@@ -1,0 +1,43 @@
+# The plugin seen from outside, through NBD clients.
+nbd_programs =
+nbd_scripts =
+nbd_cppflags = $(AM_CPPFLAGS) $(LIBNBD_CFLAGS)
+nbd_ldadd = tests/nbd/libserver.la $(LIBNBD_LIBS)
+
+noinst_LTLIBRARIES += tests/nbd/libserver.la
+tests_nbd_libserver_la_SOURCES = tests/nbd/server.c tests/nbd/server.h
+tests_nbd_libserver_la_CPPFLAGS = $(nbd_cppflags)
+
+nbd_programs += tests/nbd/requests
+tests_nbd_requests_SOURCES = tests/nbd/requests.c
+tests_nbd_requests_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_requests_LDADD = $(nbd_ldadd)
+
+nbd_programs += tests/nbd/refused-requests
+tests_nbd_refused_requests_SOURCES = tests/nbd/refused-requests.c
+tests_nbd_refused_requests_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_refused_requests_LDADD = $(nbd_ldadd)
+
+nbd_programs += tests/nbd/extents
+tests_nbd_extents_SOURCES = tests/nbd/extents.c
+tests_nbd_extents_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_extents_LDADD = $(nbd_ldadd)
+
+nbd_programs += tests/nbd/four-connections
+tests_nbd_four_connections_SOURCES = tests/nbd/four-connections.c
+tests_nbd_four_connections_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_four_connections_LDADD = $(nbd_ldadd)
+
+nbd_programs += tests/nbd/disconnect
+tests_nbd_disconnect_SOURCES = tests/nbd/disconnect.c
+tests_nbd_disconnect_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_disconnect_LDADD = $(nbd_ldadd)
+
+nbd_tests = $(nbd_programs) $(nbd_scripts)
+check_PROGRAMS += $(nbd_programs)
+TESTS += $(nbd_tests)
+EXTRA_DIST += $(nbd_scripts) tests/nbd/functions.sh
+
+.PHONY: check-nbd
+check-nbd:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(nbd_tests)"

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The nbdkit plugin: NBD's callbacks on one side, tierswap.h on the other.
+ *
+ * Exports: "" is the device.  Every other one ("stats", a tier, a backing) is
+ * a read-only text whose content is taken when it is opened, so a client
+ * that reads it in pieces gets one consistent piece of JSON.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "tierswap.h"
+#include "store/codec.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+#define TEXT_ALIGNMENT 4096 /* bytes that the size of a text is a multiple of */
+#define REQUEST_MAXIMUM (32 * 1024 * 1024) /* bytes, advertised */
+
+/* An answer about extents stops here, so that what a client asks about a
+ * fragmented device never costs much memory.  It asks again for the rest.
+ */
+#define EXTENTS_MAXIMUM 65536
+
+static char *conf;       /* absolute path, or NULL: the embedded default */
+static const char *size; /* NULL: the configuration's */
+static struct tierswap *device;
+
+/* A connection: to the device when text is NULL. */
+struct handle {
+  const char *export; /* lives as long as the connection */
+  char *text;
+  size_t length; /* of the text, bytes */
+};
+
+/* nbdkit shows its users errors and nothing else, so everything that a person
+ * should see takes that way; the word in front tells what it is.
+ */
+static void
+show_message (enum tierswap_message_kind kind, const char *text)
+{
+  static const char *const prefix[] = {
+    [TIERSWAP_ERROR] = "",
+    [TIERSWAP_WARNING] = "warning: ",
+    [TIERSWAP_NOTICE] = "notice: ",
+  };
+
+  nbdkit_error ("%s%s", prefix[kind], text);
+}
+
+static void
+plugin_load (void)
+{
+  tierswap_set_message_sink (show_message);
+}
+
+/* Stops the threads while nbdkit and its filters are still whole. */
+static void
+plugin_cleanup (void)
+{
+  if (device)
+    tierswap_free (device);
+  device = NULL;
+}
+
+static void
+plugin_unload (void)
+{
+  plugin_cleanup (); /* of a device that was never started */
+  free (conf);
+}
+
+static void
+plugin_dump (void)
+{
+  printf ("tierswap_codecs=");
+  for (unsigned kind = 0; kind < CODEC_KINDS; kind++)
+    printf ("%s%s", kind > 0 ? " " : "", codec_name (kind));
+  printf ("\ntierswap_page_size=%d\n", PAGE_BYTES);
+}
+
+static int
+plugin_config (const char *key, const char *value)
+{
+  if (strcmp (key, "conf") == 0) {
+    if (conf) {
+      nbdkit_error ("conf is given twice: the second is '%s'", value);
+      return -1;
+    }
+    /* nbdkit changes its directory before the file is read again. */
+    conf = nbdkit_absolute_path (value);
+    return conf ? 0 : -1;
+  }
+
+  if (strcmp (key, "size") == 0) {
+    if (size) {
+      nbdkit_error ("size is given twice: '%s' and '%s'", size, value);
+      return -1;
+    }
+    size = value;
+    return 0;
+  }
+
+  nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE and "
+                "size=SIZE", key);
+  return -1;
+}
+
+#define plugin_config_help \
+  "[conf=]FILE   The configuration, see tierswap.conf(5)\n" \
+  "              (default: lz4 at prio 1, zstd at prio 2).\n" \
+  "size=SIZE     Size of the device, such as 8G\n" \
+  "              (default: the configuration's)."
+
+/* Mistakes are told here, while nbdkit still has the user's terminal. */
+static int
+plugin_config_complete (void)
+{
+  return tierswap_create (conf, size, &device);
+}
+
+static int
+plugin_get_ready (void)
+{
+  nbdkit_debug ("device of %" PRIu64 " bytes, configuration %s",
+                tierswap_size (device), conf ? conf : "embedded");
+  return 0;
+}
+
+/* Threads, locked memory and the reserve belong to the process that serves,
+ * and a fork would lose all three.
+ */
+static int
+plugin_after_fork (void)
+{
+  return tierswap_start (device);
+}
+
+static int
+add_export (struct nbdkit_exports *exports, const char *name)
+{
+  char *description = tierswap_describe (device, name);
+  int r = nbdkit_add_export (exports, name, description);
+
+  free (description);
+  return r;
+}
+
+static int
+plugin_list_exports (int readonly, int is_tls, struct nbdkit_exports *exports)
+{
+  const char *name;
+
+  (void)readonly;
+  (void)is_tls;
+  if (add_export (exports, "") == -1)
+    return -1;
+  for (unsigned i = 0; (name = tierswap_export_name (device, i)); i++)
+    if (add_export (exports, name) == -1)
+      return -1;
+  return 0;
+}
+
+static const char *
+plugin_default_export (int readonly, int is_tls)
+{
+  (void)readonly;
+  (void)is_tls;
+  return "";
+}
+
+/* Take the text of an export: the JSON, then spaces up to a whole number of
+ * blocks, then a newline as its last byte.
+ */
+static int
+take_text (struct handle *h)
+{
+  char *json = tierswap_stats (device, h->export);
+  size_t length;
+
+  if (!json) {
+    if (errno == ENOENT)
+      nbdkit_error ("there is no export '%s': list them with nbdinfo --list",
+                    h->export);
+    else
+      nbdkit_error ("statistics of '%s': %m", h->export);
+    return -1;
+  }
+
+  length = strlen (json);
+  h->length = (length + TEXT_ALIGNMENT) / TEXT_ALIGNMENT * TEXT_ALIGNMENT;
+  h->text = realloc (json, h->length);
+  if (!h->text) {
+    nbdkit_error ("statistics of '%s': %m", h->export);
+    free (json);
+    return -1;
+  }
+  memset (h->text + length, ' ', h->length - length);
+  h->text[h->length - 1] = '\n';
+  return 0;
+}
+
+static void *
+plugin_open (int readonly)
+{
+  struct handle *h = calloc (1, sizeof *h);
+
+  (void)readonly; /* nbdkit itself refuses writes then */
+  if (!h) {
+    nbdkit_error ("calloc: %m");
+    return NULL;
+  }
+  h->export = nbdkit_export_name ();
+  if (!h->export || (h->export[0] != '\0' && take_text (h) == -1)) {
+    free (h);
+    return NULL;
+  }
+  return h;
+}
+
+static void
+plugin_close (void *handle)
+{
+  struct handle *h = handle;
+
+  free (h->text);
+  free (h);
+}
+
+static int64_t
+plugin_get_size (void *handle)
+{
+  struct handle *h = handle;
+
+  return h->text ? h->length : tierswap_size (device);
+}
+
+static const char *
+plugin_export_description (void *handle)
+{
+  struct handle *h = handle;
+  char *description = tierswap_describe (device, h->export);
+  const char *r = description ? nbdkit_strdup_intern (description) : NULL;
+
+  free (description);
+  return r;
+}
+
+/* Requests of any offset and length are served.  The minimum keeps sane
+ * clients from sending the ones that cost a read before the write.
+ */
+static int
+plugin_block_size (void *handle, uint32_t *minimum, uint32_t *preferred,
+                   uint32_t *maximum)
+{
+  struct handle *h = handle;
+
+  *minimum = h->text ? 1 : PAGE_BYTES;
+  *preferred = PAGE_BYTES;
+  *maximum = REQUEST_MAXIMUM;
+  return 0;
+}
+
+/* All connections see one device.  Each connection to a text has its own
+ * snapshot of it.
+ */
+static int
+plugin_can_multi_conn (void *handle)
+{
+  struct handle *h = handle;
+
+  return !h->text;
+}
+
+/* So with everything that only the device can do. */
+static int
+is_device (void *handle)
+{
+  struct handle *h = handle;
+
+  return !h->text;
+}
+
+/* A page stored is a page stored: nothing waits to be flushed, so native FUA
+ * costs nothing.
+ */
+static int
+plugin_can_fua (void *handle)
+{
+  return is_device (handle) ? NBDKIT_FUA_NATIVE : NBDKIT_FUA_NONE;
+}
+
+static int
+plugin_can_cache (void *handle)
+{
+  (void)handle;
+  return NBDKIT_CACHE_NATIVE;
+}
+
+static int
+plugin_is_rotational (void *handle)
+{
+  (void)handle;
+  return 0;
+}
+
+static int
+plugin_pread (void *handle, void *buffer, uint32_t count, uint64_t offset,
+              uint32_t flags)
+{
+  struct handle *h = handle;
+
+  (void)flags;
+  if (h->text) {
+    memcpy (buffer, h->text + offset, count);
+    return 0;
+  }
+  return tierswap_read (device, buffer, count, offset);
+}
+
+static int
+plugin_pwrite (void *handle, const void *buffer, uint32_t count,
+               uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  (void)flags;
+  return tierswap_write (device, buffer, count, offset);
+}
+
+static int
+plugin_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  (void)flags;
+  return tierswap_trim (device, count, offset);
+}
+
+/* Always fast: zeros are a word in a table. */
+static int
+plugin_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  return tierswap_zero (device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM);
+}
+
+static int
+plugin_flush (void *handle, uint32_t flags)
+{
+  (void)handle;
+  (void)flags;
+  return 0;
+}
+
+/* Nothing would be nearer after it: compressed memory is where it is. */
+static int
+plugin_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  (void)handle;
+  (void)count;
+  (void)offset;
+  (void)flags;
+  return 0;
+}
+
+struct extents_walk {
+  struct nbdkit_extents *extents;
+  bool one; /* the client wants only the extent at its offset */
+  enum tierswap_extent kind;
+  unsigned count; /* changes of kind so far */
+};
+
+enum { WALK_ON, WALK_DONE, WALK_FAILED };
+
+static int
+add_extent (void *opaque, uint64_t offset, uint64_t length,
+            enum tierswap_extent kind)
+{
+  static const uint32_t types[] = {
+    [TIERSWAP_DATA] = 0,
+    [TIERSWAP_HOLE] = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO,
+    [TIERSWAP_ZERO] = NBDKIT_EXTENT_ZERO,
+  };
+  struct extents_walk *walk = opaque;
+
+  /* nbdkit joins neighbours of one kind. */
+  if (walk->count == 0 || kind != walk->kind) {
+    if (walk->count == (walk->one ? 1 : EXTENTS_MAXIMUM))
+      return WALK_DONE;
+    walk->kind = kind;
+    walk->count++;
+  }
+  if (nbdkit_add_extent (walk->extents, offset, length, types[kind]) == -1)
+    return WALK_FAILED;
+  return WALK_ON;
+}
+
+static int
+plugin_extents (void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+                struct nbdkit_extents *extents)
+{
+  struct extents_walk walk = {
+    .extents = extents,
+    .one = flags & NBDKIT_FLAG_REQ_ONE,
+  };
+  int r;
+
+  (void)handle;
+  r = tierswap_extents (device, count, offset, add_extent, &walk);
+  return r == WALK_ON || r == WALK_DONE ? 0 : -1;
+}
+
+static struct nbdkit_plugin plugin = {
+  .name = "tierswap",
+  .longname = "tierswap",
+  .version = PACKAGE_VERSION,
+  .description = "a swap device whose pages live in compressed tiers",
+  .load = plugin_load,
+  .unload = plugin_unload,
+  .dump_plugin = plugin_dump,
+  .config = plugin_config,
+  .magic_config_key = "conf",
+  .config_help = plugin_config_help,
+  .config_complete = plugin_config_complete,
+  .get_ready = plugin_get_ready,
+  .after_fork = plugin_after_fork,
+  .cleanup = plugin_cleanup,
+  .list_exports = plugin_list_exports,
+  .default_export = plugin_default_export,
+  .open = plugin_open,
+  .close = plugin_close,
+  .get_size = plugin_get_size,
+  .export_description = plugin_export_description,
+  .block_size = plugin_block_size,
+  .can_multi_conn = plugin_can_multi_conn,
+  .can_write = is_device,
+  .can_flush = is_device,
+  .can_trim = is_device,
+  .can_zero = is_device,
+  .can_fast_zero = is_device,
+  .can_extents = is_device,
+  .can_fua = plugin_can_fua,
+  .can_cache = plugin_can_cache,
+  .is_rotational = plugin_is_rotational,
+  .pread = plugin_pread,
+  .pwrite = plugin_pwrite,
+  .trim = plugin_trim,
+  .zero = plugin_zero,
+  .flush = plugin_flush,
+  .extents = plugin_extents,
+  .cache = plugin_cache,
+  /* tierswap.h leaves errno as it found the cause. */
+  .errno_is_preserved = 1,
+};
+
+NBDKIT_REGISTER_PLUGIN (plugin)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What the shell tests of this folder share; each begins by sourcing it:
+#   . "${srcdir:-.}/tests/nbd/functions.sh"
+# A test runs alone from the build folder; srcdir says where the sources are.
+# Everything it leaves lies in $tmp, which goes at its end with its servers.
+
+set -euo pipefail
+
+builddir=${builddir:-$PWD}
+srcdir=${srcdir:-.}
+nbdkit=$builddir/nbdkit
+limit=60 # seconds that anything here is given before it counts as hung
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-nbd.XXXXXX")
+servers=()
+
+cleanup ()
+{
+  local status=$? server
+  trap - EXIT
+  for server in "${servers[@]}"; do
+    kill "$server" 2>/dev/null || :
+    wait "$server" 2>/dev/null || :
+  done
+  if [ $status -ne 0 ] && [ $status -ne 77 ]; then
+    for log in "$tmp"/*.log; do
+      [ -e "$log" ] && sed "s,^,$(basename "$log"): ," "$log" >&2
+    done
+  fi
+  rm -rf "$tmp"
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT QUIT TERM
+
+fail ()
+{
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+skip ()
+{
+  echo "$(basename "$0"): skipped: $*"
+  exit 77
+}
+
+# need PROGRAM PACKAGE
+need ()
+{
+  type "$1" >/dev/null 2>&1 || skip "$1 is not installed (package $2)"
+}
+
+# expect WHAT ACTUAL EXPECTED
+expect ()
+{
+  [ "$2" = "$3" ] || fail "$1 is '$2', expected '$3'"
+}
+
+# wait_until WHAT COMMAND...: until the command succeeds.
+wait_until ()
+{
+  local what=$1 tries=$((limit * 20))
+  shift
+  until "$@"; do
+    [ $((tries -= 1)) -gt 0 ] || fail "waited $limit seconds for $what"
+    sleep 0.05
+  done
+}
+
+gone ()
+{
+  ! kill -0 "$1" 2>/dev/null
+}
+
+started ()
+{
+  [ -s "$tmp/$1.pid" ] || gone "$2"
+}
+
+# launch NAME NBDKIT-ARGUMENTS...: a server in the foreground of its own job,
+# its messages in $tmp/NAME.log.  Returns 1 if it ended instead of serving.
+# Afterwards $server is its process.
+launch ()
+{
+  local name=$1
+  shift
+  rm -f "$tmp/$name.pid"
+  "$nbdkit" -f --exit-with-parent -P "$tmp/$name.pid" "$@" \
+    >"$tmp/$name.log" 2>&1 &
+  server=$!
+  servers+=($server)
+  wait_until "server $name to start" started "$name" $server
+  [ -s "$tmp/$name.pid" ]
+}
+
+# serve NAME NBDKIT-ARGUMENTS...: launch it on the socket $tmp/NAME.
+serve ()
+{
+  local name=$1
+  shift
+  launch "$name" -U "$tmp/$name" "$@" || fail "server $name did not start"
+}
+
+# uri NAME [EXPORT]
+uri ()
+{
+  echo "nbd+unix:///${2-}?socket=$tmp/$1"
+}
+
+# stop PID: end a server; it must end well.
+stop ()
+{
+  local status=0
+  kill "$1"
+  wait "$1" || status=$?
+  expect "exit status of the server" $status 0
+}
+
+# text NAME EXPORT: the content of an export.
+text ()
+{
+  timeout $limit nbdcopy "$(uri "$1" "$2")" -
+}
