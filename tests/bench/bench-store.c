@@ -38,8 +38,8 @@
 static const struct pass {
   const char *name;
   bool write;
-  bool trimmed; /* trim all before */
-  bool random;  /* the order of requests */
+  bool trimmed;   /* trim all before */
+  bool random;    /* the order of requests */
   unsigned pages; /* of a request */
   unsigned threads;
   const char *limit;
@@ -89,7 +89,7 @@ bare_compress (struct bench *bench, unsigned worker, const char *page,
   const int bound = LZ4_COMPRESSBOUND (PAGE_BYTES);
 
   if (bench->codec.kind == CODEC_LZ4)
-    return (size_t) LZ4_compress_default (page, out, PAGE_BYTES, bound);
+    return (size_t)LZ4_compress_default (page, out, PAGE_BYTES, bound);
   return ZSTD_compress2 (bench->workers[worker].compressor, out,
                          ZSTD_COMPRESSBOUND (PAGE_BYTES), page, PAGE_BYTES);
 }
@@ -103,7 +103,7 @@ bare_decompress (struct bench *bench, unsigned worker, const char *in,
     return PAGE_BYTES;
   }
   if (bench->codec.kind == CODEC_LZ4)
-    return (size_t) LZ4_decompress_safe (in, page, (int) length, PAGE_BYTES);
+    return (size_t)LZ4_decompress_safe (in, page, (int)length, PAGE_BYTES);
   return ZSTD_decompressDCtx (bench->workers[worker].decompressor, page,
                               PAGE_BYTES, in, length);
 }
@@ -240,7 +240,7 @@ note_contents (struct bench *bench, const struct pass *pass)
 
     for (size_t i = 0; i < pass->pages; i++)
       bench->contents[place * pass->pages + i]
-          = (uint32_t) (request * pass->pages + i);
+          = (uint32_t)(request * pass->pages + i);
   }
 }
 
@@ -265,8 +265,7 @@ verify (struct bench *bench)
 static void
 pack (struct bench *bench)
 {
-  char out[ZSTD_COMPRESSBOUND (PAGE_BYTES)
-           + LZ4_COMPRESSBOUND (PAGE_BYTES)];
+  char out[ZSTD_COMPRESSBOUND (PAGE_BYTES) + LZ4_COMPRESSBOUND (PAGE_BYTES)];
   size_t offset = 0;
 
   for (size_t i = 0; i < bench->pages.count; i++) {
@@ -298,8 +297,8 @@ figure_scale (const char *name, const struct timing *one,
     bare[i] = bare_one[i].wall / bare_two[i].wall;
   }
   figure (name, text ("%.2f of one", median (ours, rounds)),
-          text ("bare loop %.2f", median (bare, rounds)),
-          median (ours, rounds), ">=1.8", "");
+          text ("bare loop %.2f", median (bare, rounds)), median (ours, rounds),
+          ">=1.8", "");
 }
 
 static void
@@ -349,15 +348,14 @@ bench_codec (struct bench *bench, struct codec codec, size_t rounds)
   verify (bench);
   store_free (bench->store);
 
-  figure_heading (
-      "store, %s level %d: thousands of pages a second; %zu pages, "
-      "%.2f compressed to one",
-      codec_name (codec.kind), codec.level, bench->pages.count,
-      (double) bytes / (double) bench->offsets[bench->pages.count]);
+  figure_heading ("store, %s level %d: thousands of pages a second; %zu pages, "
+                  "%.2f compressed to one",
+                  codec_name (codec.kind), codec.level, bench->pages.count,
+                  (double)bytes / (double)bench->offsets[bench->pages.count]);
   for (size_t i = 0; i < PASSES; i++) {
     double wall[ROUNDS_MOST], peer[ROUNDS_MOST], ratio[ROUNDS_MOST];
     double cpu[ROUNDS_MOST], background[ROUNDS_MOST];
-    const double pages = (double) bench->pages.count;
+    const double pages = (double)bench->pages.count;
 
     if (passes[i].threads > cpus)
       continue;
@@ -399,8 +397,7 @@ main (int argc, char *argv[])
       rounds = strtoul (optarg, NULL, 10);
       break;
     case 'V':
-      printf ("lz4 %s, zstd %s\n", LZ4_versionString (),
-              ZSTD_versionString ());
+      printf ("lz4 %s, zstd %s\n", LZ4_versionString (), ZSTD_versionString ());
       return EXIT_SUCCESS;
     default:
       rounds = 0;

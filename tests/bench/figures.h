@@ -40,7 +40,7 @@ clock_seconds (clockid_t clock)
   struct timespec now;
 
   clock_gettime (clock, &now);
-  return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 extern void sleep_seconds (double seconds);
@@ -56,11 +56,11 @@ extern void figure (const char *name, const char *ours, const char *beside,
 
 /* A line above the figures that follow. */
 extern void figure_heading (const char *format, ...)
-  __attribute__ ((format (printf, 1, 2)));
+    __attribute__ ((format (printf, 1, 2)));
 
 /* Text in a static buffer, good for the next few calls. */
 extern const char *text (const char *format, ...)
-  __attribute__ ((format (printf, 1, 2)));
+    __attribute__ ((format (printf, 1, 2)));
 
 /* Say what failed and why (errno), and exit. */
 extern void fail (const char *what) __attribute__ ((noreturn));

@@ -74,12 +74,10 @@ start (struct load *load, struct flight *flight)
 {
   const nbd_completion_callback callback
       = { .callback = complete, .user_data = flight };
-  const uint64_t slot = load->fill
-                            ? load->started
-                            : random_below (load, load->pages.count);
-  const uint64_t page = load->fill
-                            ? load->started
-                            : random_below (load, load->pages.count);
+  const uint64_t slot
+      = load->fill ? load->started : random_below (load, load->pages.count);
+  const uint64_t page
+      = load->fill ? load->started : random_below (load, load->pages.count);
   int64_t cookie;
 
   flight->busy = true;
@@ -117,7 +115,7 @@ main (int argc, char *argv[])
   pages_load (&load.pages, argv[2]);
   load.fill = strcmp (argv[3], "fill") == 0;
   load.write = load.fill || strcmp (argv[3], "write") == 0;
-  depth = (unsigned) strtoul (argv[4], NULL, 10);
+  depth = (unsigned)strtoul (argv[4], NULL, 10);
   if (depth < 1 || depth > DEPTH_MOST) {
     errno = EINVAL;
     fail (argv[4]);
@@ -143,8 +141,8 @@ main (int argc, char *argv[])
     if (nbd_poll (load.nbd, -1) == -1)
       fail_nbd ();
   }
-  printf ("%.0f\n", (double) load.completed
-                        / (clock_seconds (CLOCK_MONOTONIC) - begin));
+  printf ("%.0f\n",
+          (double)load.completed / (clock_seconds (CLOCK_MONOTONIC) - begin));
 
   nbd_shutdown (load.nbd, 0);
   nbd_close (load.nbd);
