@@ -6,7 +6,7 @@
 # counts.
 # usage: bench-nbd.sh PAGES
 set -eu
-: "${builddir:=.}" "${BENCH_SECONDS:=3}" "${BENCH_ROUNDS:=2}"
+: "${builddir:=.}" "${BENCH_SECONDS:=2}" "${BENCH_ROUNDS:=3}"
 pages=$1
 bytes=$(stat -L -c %s "$pages")
 
@@ -18,7 +18,7 @@ for program in fio nbdkit; do
 done
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-bench.XXXXXX")
-servers=()
+declare -A servers
 stop () {
   if [ ${#servers[@]} -gt 0 ]; then
     kill "${servers[@]}" 2> /dev/null || :
@@ -40,7 +40,7 @@ serve () {
   local name=$1
   shift
   "$@" > "$scratch/$name.log" 2>&1 &
-  servers+=($!)
+  servers[$name]=$!
   for ((i = 0; i < 100; i++)); do
     if [ -S "$scratch/$name" ]; then
       return
@@ -75,27 +75,42 @@ run_load () {
   "$builddir/nbd-load" "$(uri "$1")" "$pages" "$2" "$3" "$BENCH_SECONDS"
 }
 
+# Ticks of CPU that server $1 has taken.
+cpu () {
+  sed 's/.*) //' "/proc/${servers[$1]}/stat" | cut -d ' ' -f 12,13 | tr ' ' +
+}
+
 # Measure the servers in turn: a title, what to run, what it does, at what
-# depth, then the servers.  The best of each goes into best[TITLE SERVER].
-declare -A best
+# depth, then the servers.  The best of each goes into best[TITLE SERVER], and
+# the ticks of CPU the server took for it into ticks[TITLE SERVER].
+declare -A best ticks
 measure () {
-  local title=$1 run=$2 kind=$3 depth=$4 server rate round
+  local title=$1 run=$2 kind=$3 depth=$4 server rate round before
   shift 4
   for ((round = 0; round < BENCH_ROUNDS; round++)); do
     for server in "$@"; do
+      before=$(cpu "$server")
       rate=$("$run" "$server" "$kind" "$depth")
       if [ "$rate" -gt "${best[$title $server]:-0}" ]; then
         best[$title $server]=$rate
+        ticks[$title $server]=$(($(cpu "$server") - (before)))
       fi
     done
   done
 }
 
+# Microseconds of CPU of server $2 for a request of title $1.
+request_cpu () {
+  awk "BEGIN { printf \"%.1f\", ${ticks[$1 $2]} / $(getconf CLK_TCK) * 1e6 / \
+    (${best[$1 $2]} * $BENCH_SECONDS) }"
+}
+
 # A figure: a title, the server to hold beside, the limit.
 figure () {
   local ours=${best[$1 tierswap]} peer=${best[$1 $2]}
-  printf 'figure\t%s\t%d\t%s %d\t%s\t%s\t\n' "$1" "$ours" "$2" "$peer" \
-    "$(awk "BEGIN { printf \"%.3f\", $ours / ($peer ? $peer : 1) }")" "$3"
+  printf 'figure\t%s\t%d\t%s %d\t%s\t%s\t%s\n' "$1" "$ours" "$2" "$peer" \
+    "$(awk "BEGIN { printf \"%.3f\", $ours / ($peer ? $peer : 1) }")" "$3" \
+    "the server's CPU a request $(request_cpu "$1" tierswap) us, $2 $(request_cpu "$1" "$2")"
 }
 
 printf 'heading\tnbd: requests of 4 KiB a second, at random\n'
