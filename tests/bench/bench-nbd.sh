@@ -6,7 +6,7 @@
 # counts.
 # usage: bench-nbd.sh PAGES
 set -eu
-: "${builddir:=.}" "${BENCH_SECONDS:=2}" "${BENCH_ROUNDS:=3}"
+: "${builddir:=.}" "${BENCH_SECONDS:=1}" "${BENCH_ROUNDS:=5}"
 pages=$1
 bytes=$(stat -L -c %s "$pages")
 
