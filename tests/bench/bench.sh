@@ -65,7 +65,7 @@ fi
 
 aims=0
 met=0
-start=$(date +%s)
+start=$EPOCHREALTIME
 others=$(echo "$(cpu_all) $(cpu_ours)" | awk '{ print $1 - $2 }')
 
 # Set one line of a section in columns, and judge it if it is a figure.
@@ -125,12 +125,12 @@ for section in "${sections[@]}"; do
   fi
 done
 
-seconds=$(($(date +%s) - start))
+seconds=$(awk "BEGIN { print $EPOCHREALTIME - $start }")
 others=$(echo "$(cpu_all) $(cpu_ours) $others $seconds $(getconf _NPROCESSORS_ONLN)" |
   awk '{ printf "%.0f", ($1 - $2 - $3) / ($4 * $5 + 0.01) * 100 }')
 printf '\nOther programs of the machine took %s %% of its CPUs meanwhile.\n' \
   "$others"
-printf '%d of %d aims met, in %d s.\n' "$met" "$aims" "$seconds"
+printf '%d of %d aims met, in %.0f s.\n' "$met" "$aims" "$seconds"
 if [ ${#failed[@]} -gt 0 ]; then
   echo "Not measured to the end: ${failed[*]}" >&2
   exit 1
