@@ -213,6 +213,8 @@ store_pool_limit (const struct store *store)
 void
 store_set_pool_limit (struct store *store, uint64_t limit)
 {
+  /* With room to clean into, also when the limit is far exceeded now. */
+  atomic_store (&store->lowered, atomic_load (&store->frames) + 2);
   atomic_store (&store->pool_limit, limit);
   atomic_store (&store->arena.reserve, reserve_for (limit));
   wake_ring (&store->arena.keeper);
@@ -222,6 +224,8 @@ store_set_pool_limit (struct store *store, uint64_t limit)
 void
 store_set_tier_limit (struct store *store, unsigned tier, uint64_t limit)
 {
+  atomic_store (&store->tiers[tier].lowered,
+                atomic_load (&store->tiers[tier].frames) + 2);
   atomic_store (&store->tiers[tier].limit, limit);
   atomic_store (&store->tiers[tier].full, false);
 }
