@@ -6,8 +6,12 @@
 
 set -eu -o pipefail
 
-socket=${TMPDIR:-/tmp}/tierswap.sock
-pidfile=${TMPDIR:-/tmp}/tierswap.pid
+# In a folder that only root can write to; another server may be on a host.
+name=/run/tierswap
+[ -n "${GUEST:-}" ] || name=/run/tierswap-demo
+socket=$name.sock
+pidfile=$name.pid
+waiting=$name.waiting
 device=/dev/nbd0
 cgroups=/sys/fs/cgroup
 touch_pages=$builddir/tests/guest/touch-pages
@@ -65,7 +69,10 @@ leave () {
     grep -E '^(Mem|Swap)' /proc/meminfo
     cat /proc/swaps
   fi
-  [ -z "$program" ] || kill -KILL "$program"
+  if [ -n "$program" ]; then
+    kill -KILL "$program"
+    wait "$program"
+  fi 2>/dev/null
   [ -z "$swapped" ] || swapoff "$device"
   [ -z "$attached" ] || nbd-client -d "$device"
   if [ -n "$server" ]; then
@@ -74,8 +81,8 @@ leave () {
   fi
   for group in "${groups[@]}"; do
     rmdir "$cgroups/$group"
-  done 2>/dev/null
-  rm -f "$socket" "$pidfile"
+  done
+  rm -f "$socket" "$pidfile" "$waiting"
   exit "$status"
 }
 trap leave EXIT
@@ -140,14 +147,7 @@ make_cgroup () {
   echo $(($2 << 20)) > "$cgroups/$1/memory.max"
 }
 
-# in_cgroup NAME COMMAND...
-in_cgroup () (
-  echo "$BASHPID" > "$cgroups/$1/cgroup.procs"
-  shift
-  exec "$@"
-)
-
-# touched_in_cgroup NAME COMMAND...: start it, leaving its id in $program.
+# start_in_cgroup NAME COMMAND...: its process id is left in $program.
 start_in_cgroup () {
   local group=$1
   shift
@@ -157,6 +157,27 @@ start_in_cgroup () {
   ) &
   program=$!
 }
+
+# swap_out_cgroup NAME MEBIBYTES: until so much of it is swapped out.
+swap_out_cgroup () {
+  echo "$(($2 + 64))M" > "$cgroups/$1/memory.reclaim" || :
+  [ "$(cat "$cgroups/$1/memory.swap.current")" -ge $(($2 << 20)) ]
+} 2>/dev/null
+
+# The program is given -w "$waiting" (see touch-pages.c).
+program_waits () {
+  if ! kill -0 "$program" 2>/dev/null; then
+    finish_program
+    fail "the program ended too early"
+  fi
+  [ -e "$waiting" ]
+}
+
+kill_program () {
+  kill -KILL "$program"
+  wait "$program" || :
+  program=
+} 2>/dev/null
 
 finish_program () {
   local status=0
