@@ -78,12 +78,13 @@ extern int backing_resize (struct backing *backing, uint64_t size,
                            char **error);
 
 /* Allocate an extent: its number, or -1 with errno ENOSPC when there is none
- * or EAGAIN when the backing is not online.
+ * (those being punched out just now do not count) or EAGAIN when the backing
+ * is not online.
  */
 extern int64_t backing_extent_allocate (struct backing *backing);
 
 /* Give an extent back.  Its space is punched out or discarded in the
- * background, before it is handed out again.
+ * background soon after, unless it is handed out again before.
  */
 extern void backing_extent_free (struct backing *backing, uint64_t extent);
 
@@ -95,28 +96,44 @@ struct backing_io {
   enum backing_op op;
   void *buffer;    /* aligned to BACKING_ALIGNMENT, locked in memory */
   size_t length;   /* bytes, a multiple of BACKING_ALIGNMENT */
-  uint64_t offset; /* bytes from the start of the backing, aligned likewise */
+  uint64_t offset; /* bytes from the start of the backing, aligned likewise;
+                      the whole request lies within one extent */
   void *user;      /* not touched */
   /* Set when it completes: */
   int error; /* 0, or an errno: EIO, ENOSPC, ETIMEDOUT, ENODEV, ... */
   /* Of this layer: */
   struct backing_io *next;
-  uint64_t private[4];
+  uint64_t deadline; /* when it is overdue, CLOCK_MONOTONIC nanoseconds */
+  bool internal;     /* submitted by this layer itself */
 };
 
 struct backing_queue;
 
-/* Make a queue for one thread with room for DEPTH requests in flight, at most
- * 1024.  If io_uring is not permitted (kernel.io_uring_disabled, seccomp) a
- * shared thread pool does the same work, and one notice says so.  A forced
- * choice for tests: TIERSWAP_IO=threads in the environment.
+/* Make a queue with room for DEPTH requests in flight, at most 1024.  One
+ * thread uses it at a time; it may be handed on while nothing is in flight.
+ * If io_uring is not permitted (kernel.io_uring_disabled, seccomp) a shared
+ * thread pool does the same work, and one notice says so.  A forced choice for
+ * tests: TIERSWAP_IO=threads in the environment.
  * NULL with errno.
  */
 extern struct backing_queue *backing_queue_create (unsigned depth);
 extern void backing_queue_free (struct backing_queue *queue);
 
+/* Take now the memory (DEPTH, at most 16, times EXTENT_BYTES) that writes to
+ * an encrypted backing and reads of more than 8 KiB from a file or device pass
+ * through; otherwise the first of them takes it.  A thread that will write
+ * when memory is short should call this at its start.  -1 with errno ENOMEM.
+ */
+extern int backing_queue_reserve (struct backing_queue *queue);
+
 /* Queue a request.  At most DEPTH may be in flight, or -1 with errno EAGAIN.
  * Whether it works out is told by io->error when it completes.
+ *
+ * When a read is complete nothing writes to its buffer any more, not even if
+ * it was overdue (ETIMEDOUT) and the device may still be at work on it.  A
+ * write that was overdue may still reach the device, with what its buffer has
+ * then.  So an extent whose write failed is given back, and not written again;
+ * it is not handed out before that is over.
  */
 extern int backing_queue_submit (struct backing_queue *queue,
                                  struct backing_io *io);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Encryption of what a backing holds: AES-256-XTS in units of 4096 bytes, so
+ * that every aligned piece can be read alone.
+ *
+ * The key is made when the backing is opened and lives in locked memory that
+ * is left out of core dumps; it is never written anywhere, so what was
+ * written is unreadable for ever once the backing is closed.  It protects from
+ * a stolen disk and a curious server.  Tampering is noticed by the checksums
+ * of the objects, one layer above, not here.
+ */
+#ifndef TIERSWAP_BACKING_CIPHER_H
+#define TIERSWAP_BACKING_CIPHER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CIPHER_UNIT 4096 /* bytes under one tweak */
+
+struct cipher;
+
+/* NULL with errno. */
+extern struct cipher *cipher_create (void);
+
+/* Cleanses the key and every schedule made from it. */
+extern void cipher_destroy (struct cipher *cipher);
+
+/* LENGTH bytes, whole units, that are at OFFSET of the backing.  FROM and TO
+ * may be the same.  Any thread may call these.  -1 with errno EIO, or ENOMEM
+ * if more threads than ever before are here at once and memory is out.
+ */
+extern int cipher_encrypt (struct cipher *cipher, void *to, const void *from,
+                           size_t length, uint64_t offset);
+extern int cipher_decrypt (struct cipher *cipher, void *to, const void *from,
+                           size_t length, uint64_t offset);
+
+#endif /* TIERSWAP_BACKING_CIPHER_H */

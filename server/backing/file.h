@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Files and block devices as backings: opening, sizes, giving space back. */
+#ifndef TIERSWAP_BACKING_FILE_H
+#define TIERSWAP_BACKING_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backing/backing.h"
+
+/* Open options->path for backing use, exclusively.  *SIZE is how many bytes
+ * of it to use: a whole number of extents, at least one.  -1 with errno and
+ * *ERROR.
+ */
+extern int file_open (const struct backing_options *options, int *fd,
+                      enum backing_kind *kind, uint64_t *size, char **error);
+
+/* Bytes of the device; of a file, how long it is now. */
+extern int64_t file_length (int fd, enum backing_kind kind);
+
+/* Give the space of a range back; it reads as anything afterwards.  -1 with
+ * errno, EOPNOTSUPP where this cannot be done.
+ */
+extern int file_discard (int fd, enum backing_kind kind, uint64_t offset,
+                         uint64_t length);
+
+#endif /* TIERSWAP_BACKING_FILE_H */
