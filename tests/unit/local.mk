@@ -101,6 +101,11 @@ tests_unit_test_backing_faults_SOURCES = tests/unit/test-backing-faults.c tests/
 tests_unit_test_backing_faults_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_faults_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test-backing-fallback
+tests_unit_test_backing_fallback_SOURCES = tests/unit/test-backing-fallback.c tests/unit/test-backing.h
+tests_unit_test_backing_fallback_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_fallback_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test-backing-hang
 tests_unit_test_backing_hang_SOURCES = tests/unit/test-backing-hang.c tests/unit/test-backing.h
 tests_unit_test_backing_hang_CPPFLAGS = $(unit_cppflags)
