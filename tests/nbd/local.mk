@@ -43,6 +43,12 @@ tests_nbd_single_SOURCES = tests/nbd/single.c
 tests_nbd_single_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_single_LDADD = $(nbd_ldadd)
 
+# What the scripts write and check pages with.
+check_PROGRAMS += tests/nbd/pages
+tests_nbd_pages_SOURCES = tests/nbd/pages.c
+tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_pages_LDADD = $(nbd_ldadd)
+
 nbd_scripts += \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
