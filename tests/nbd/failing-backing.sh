@@ -11,7 +11,6 @@ count=1000 # pages
 # far FILTER-ARGUMENTS...: a server of far.img that goes wrong that way.
 far ()
 {
-  rm -f "$tmp/far"
   serve far --filter=error --filter=delay file "$tmp/far.img" "$@"
   far=$server
 }

@@ -10,7 +10,10 @@ need jq jq
 mkdir "$tmp/small"
 mount -t tmpfs -o size=4M tierswap-test "$tmp/small" 2>/dev/null ||
   skip "a file system cannot be mounted here"
-trap 'umount -l "$tmp/small"; cleanup' EXIT
+undo ()
+{
+  umount -l "$tmp/small"
+}
 
 cat >"$tmp/conf" <<END
 size = "64M"

@@ -14,14 +14,22 @@ limit=60 # seconds that anything here is given before it counts as hung
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-nbd.XXXXXX")
 servers=()
 
+# What a test undoes at its end, when its servers are gone.
+undo ()
+{
+  :
+}
+
 cleanup ()
 {
   local status=$? server
   trap - EXIT
+  set +e
   for server in "${servers[@]}"; do
     kill "$server" 2>/dev/null || :
     wait "$server" 2>/dev/null || :
   done
+  undo
   if [ $status -ne 0 ] && [ $status -ne 77 ]; then
     for log in "$tmp"/*.log; do
       [ -e "$log" ] && tail -n 30 "$log" | sed "s,^,$(basename "$log"): ," >&2
@@ -101,6 +109,7 @@ serve ()
 {
   local name=$1
   shift
+  rm -f "$tmp/$name"
   launch "$name" -U "$tmp/$name" "$@" || fail "server $name did not start"
 }
 

@@ -50,7 +50,6 @@ back ()
   [ "$(pages check 999 1 1 half)" = "right 1 failed 0 wrong 0" ]
 }
 
-rm "$tmp/far"
 serve far file "$tmp/far.img"
 wait_until "the server to be found again" back
 expect "pages that came back" "$(pages check 100 $((count - 100)) 1 half)" \
