@@ -14,6 +14,7 @@
  * back: look again so often, a tenth of a millisecond apart.
  */
 #define RETRIES 200
+#define RETRIES_WITHIN 20 /* before the limit is overdrawn */
 
 /* One request is slowed down by no more than this, in nanoseconds. */
 #define THROTTLE_MOST 100000000
@@ -34,8 +35,14 @@ room_clean (struct store *store, unsigned tier, int full)
   const struct timespec moment = { 0, 100000 };
 
   for (unsigned i = 0; i < RETRIES; ++i) {
-    int r = cleaner_clean_one (store, which, CLEANER_WORTH);
+    bool overdraw = i >= RETRIES_WITHIN;
+    int r;
 
+    if (overdraw)
+      atomic_fetch_add (&store->overdraft, 1);
+    r = cleaner_clean_one (store, which, CLEANER_WORTH);
+    if (overdraw)
+      atomic_fetch_sub (&store->overdraft, 1);
     if (r >= 0)
       return r > 0;
     nanosleep (&moment, NULL);
