@@ -24,6 +24,11 @@
 #define FREE_SHARE 16
 #define SPARSE_SHARE 4
 
+/* Bytes that leave when writers wait although the pool is not above its mark:
+ * the tier that they need is at its own limit.
+ */
+#define TIER_RELIEF (8 * EXTENT_BYTES)
+
 /* Segments moved in one go before looking whether something else is more
  * urgent.
  */
@@ -291,18 +296,20 @@ relieve (struct writeback *w)
   uint64_t low = limit / 100 * atomic_load (&w->low);
   uint64_t asked = room_asked (w->store);
   struct pass pass = pass_for (0);
+  uint64_t used = store_memory_used (w->store);
   uint64_t began = 0, pages = atomic_load (&w->pages);
   struct timespec start, end;
 
-  if (!room_waited_for (w->store) &&
-      store_memory_used (w->store) <= high) {
+  pass.seal = room_waited_for (w->store);
+  if (!pass.seal && used <= high) {
     room_set_pace (w->store, high, 0);
     return false;
   }
   clock_gettime (CLOCK_MONOTONIC, &start);
   pass.down_to = low;
+  if (used <= low)
+    pass.down_to = used > TIER_RELIEF ? used - TIER_RELIEF : 1;
   pass.most = TURN;
-  pass.seal = room_waited_for (w->store);
   run_pass (w, &pass);
   if (pass.progress == 0) {
     collect_all (w);

@@ -58,6 +58,25 @@ test_room (void **state)
   rig_stop (rig);
 }
 
+/* A tier that is at its limit is made room in, too, though the pool is not
+ * full.
+ */
+static void
+test_tier_limit (void **state)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  struct store_placement last = { .prio = 2, .writeback_prio = 1 };
+  struct config_writeback config = { .high = 90, .low = 80 };
+
+  (void) state;
+  rig_add (rig, "one", 1, 256);
+  store_set_tier_limit (rig->store, 1, 4 * MIB);
+  writeback_configure (rig->writeback, &config);
+  assert_int_equal (rig_write (rig, 0, 4000, PAGE_RANDOM, &last), 4000);
+  assert_true (store_memory_used (rig->store) <= 5 * MIB);
+  rig_stop (rig);
+}
+
 static void
 test_age (void **state)
 {
@@ -321,6 +340,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_high_and_low),
     cmocka_unit_test (test_room),
+    cmocka_unit_test (test_tier_limit),
     cmocka_unit_test (test_age),
     cmocka_unit_test (test_command_by_age),
     cmocka_unit_test (test_command_by_size),
