@@ -112,6 +112,7 @@ struct pass {
   uint64_t started;  /* bytes whose writing was started */
   unsigned progress; /* segments that were written or packed */
   int error;         /* why it ended early: ENOSPC, EDQUOT */
+  const _Atomic bool *cancel; /* NULL: it cannot be called off */
 };
 
 static bool
@@ -189,7 +190,8 @@ run_pass (struct writeback *w, struct pass *pass)
   uint32_t segment;
 
   for (unsigned n = 0; pass->most == 0 || n < pass->most; ++n) {
-    if (atomic_load (&w->stop) || pass->pick.classes == 0)
+    if (atomic_load (&w->stop) || pass->pick.classes == 0 ||
+        (pass->cancel && atomic_load (pass->cancel)))
       break;
     if (enough (w, pass)) {
       pass->error = 0;
@@ -480,6 +482,7 @@ run_command (struct writeback *w)
   pass = pass_for (command->age);
   pass.least = command->least;
   pass.max = command->max;
+  pass.cancel = command->cancel;
   pass.seal = true;
   /* What is sorted out is among the youngest then: look at all only once. */
   if (command->least)
@@ -505,6 +508,20 @@ run_command (struct writeback *w)
   pthread_cond_broadcast (&w->done);
   pthread_mutex_unlock (&w->lock);
   return true;
+}
+
+/* Nobody shall wait for a thread that has ended. */
+static void
+refuse_command (struct writeback *w)
+{
+  pthread_mutex_lock (&w->lock);
+  if (w->command) {
+    w->command_counters = (struct writeback_counters){ 0 };
+    w->command_error = ECANCELED;
+    w->command = NULL;
+    pthread_cond_broadcast (&w->done);
+  }
+  pthread_mutex_unlock (&w->lock);
 }
 
 static void
@@ -538,6 +555,7 @@ run (void *data)
     }
   }
   collect_all (w);
+  refuse_command (w);
   return NULL;
 }
 
