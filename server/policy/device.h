@@ -14,6 +14,7 @@
 
 struct device {
   pthread_mutex_t lock; /* of live changes: config, and who is in backings */
+  pthread_mutex_t reload; /* held around a reload, before the other */
   struct config *config;
   bool size_given; /* beside the configuration */
   struct store *store; /* NULL until it is started */
