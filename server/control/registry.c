@@ -98,7 +98,7 @@ take_apart (const char *name, struct parts *parts)
   const char *first = strchr (name, '.'), *last = strrchr (name, '.');
   size_t length = first ? (size_t) (first - name) : 0;
 
-  if (strlen (name) >= REGISTRY_NAME)
+  if (strlen (name) >= REGISTRY_NAME || name[0] == '.')
     return false;
   parts->object[0] = '\0';
   for (parts->group = attribute_groups; parts->group->attributes;
@@ -175,7 +175,7 @@ registry_store (struct device *device, const char *name, const char *value,
     return -1;
   take_apart (name, &parts);
   if (!parts.attribute->store)
-    return change_refused (error, EACCES, "%s is read-only", name);
+    return change_refused (error, EACCES, "%s is read-only: it only tells what is", name);
   return parts.attribute->store (device, name, parts.object, value, error);
 }
 

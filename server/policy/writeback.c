@@ -52,12 +52,13 @@ struct writeback {
   struct writeback_counters command_counters;
 };
 
+/* The clock that segments tell their age by. */
 static time_t
 seconds (void)
 {
   struct timespec now;
 
-  clock_gettime (CLOCK_MONOTONIC, &now);
+  clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
   return now.tv_sec;
 }
 
@@ -186,7 +187,8 @@ handle (struct writeback *w, struct pass *pass, uint32_t segment)
 static void
 run_pass (struct writeback *w, struct pass *pass)
 {
-  bool sealed = false;
+  struct pick seal;
+  unsigned seals = 0;
   uint32_t segment;
 
   for (unsigned n = 0; pass->most == 0 || n < pass->most; ++n) {
@@ -218,10 +220,13 @@ run_pass (struct writeback *w, struct pass *pass)
       collect (w);
       continue;
     }
-    if (!pass->seal || sealed ||
-        pick_seal (w->store, &pass->pick) == 0)
+    /* Open ones too; then, what was packed out of those. */
+    if (!pass->seal || seals == 2)
       break;
-    sealed = true;
+    seal = pass->pick;
+    seal.packed = seals++ > 0;
+    if (pick_seal (w->store, &seal) == 0)
+      break;
   }
 }
 
@@ -484,10 +489,9 @@ run_command (struct writeback *w)
   pass.max = command->max;
   pass.cancel = command->cancel;
   pass.seal = true;
-  /* What is sorted out is among the youngest then: look at all only once. */
-  if (command->least)
-    pass.most =
-        (unsigned) (store_memory_used (w->store) / EXTENT_BYTES) + TURN;
+  /* What is sorted out is younger then: look at all only once. */
+  if (command->least && command->age == 0)
+    pass.pick.before = (uint32_t) seconds ();
   if (command->cgroup >= 0)
     pass.pick.cgroup = (uint32_t) command->cgroup;
   if (command->tier >= 0)

@@ -46,6 +46,9 @@ tests_nbd_single_LDADD = $(nbd_ldadd)
 nbd_scripts += \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
+	tests/nbd/control-commands.sh \
+	tests/nbd/control-drain.sh \
+	tests/nbd/control-reload.sh \
 	tests/nbd/exports.sh \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
@@ -59,7 +62,7 @@ nbd_scripts += \
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
-EXTRA_DIST += $(nbd_scripts) tests/nbd/functions.sh
+EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh
 
 .PHONY: check-nbd
 check-nbd:
