@@ -58,12 +58,13 @@ struct writeback {
   struct writeback_counters command_counters;
 };
 
+/* The clock that segments tell their age by. */
 static time_t
 seconds (void)
 {
   struct timespec now;
 
-  clock_gettime (CLOCK_MONOTONIC, &now);
+  clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
   return now.tv_sec;
 }
 
@@ -130,6 +131,7 @@ struct pass {
   uint64_t started;  /* bytes whose writing was started */
   unsigned progress; /* segments that were written or packed */
   int error;         /* why it ended early: ENOSPC, EDQUOT */
+  const _Atomic bool *cancel; /* NULL: it cannot be called off */
 };
 
 static bool
@@ -240,7 +242,8 @@ run_pass (struct writeback *w, struct pass *pass)
   /* What is sorted out is younger than all that was there at first. */
   if (sealed)
     pick_seal (w->store, &pass->pick);
-  while (!atomic_load (&w->stop) && pass->pick.classes != 0) {
+  while (!atomic_load (&w->stop) && pass->pick.classes != 0 &&
+         !(pass->cancel && atomic_load (pass->cancel))) {
     if (enough (w, pass)) {
       pass->error = 0;
       break;
@@ -530,11 +533,11 @@ run_command (struct writeback *w)
   pass = pass_for (command->age);
   pass.least = command->least;
   pass.max = command->max;
+  pass.cancel = command->cancel;
   pass.seal = true;
-  /* What is sorted out is among the youngest then: look at all only once. */
-  if (command->least)
-    pass.most =
-        (unsigned) (store_memory_used (w->store) / EXTENT_BYTES) + TURN;
+  /* What is sorted out is younger then: look at all only once. */
+  if (command->least && command->age == 0)
+    pass.pick.before = (uint32_t) seconds ();
   if (command->cgroup >= 0)
     pass.pick.cgroup = (uint32_t) command->cgroup;
   if (command->tier >= 0)
@@ -555,6 +558,20 @@ run_command (struct writeback *w)
   pthread_cond_broadcast (&w->done);
   pthread_mutex_unlock (&w->lock);
   return true;
+}
+
+/* Nobody shall wait for a thread that has ended. */
+static void
+refuse_command (struct writeback *w)
+{
+  pthread_mutex_lock (&w->lock);
+  if (w->command) {
+    w->command_counters = (struct writeback_counters){ 0 };
+    w->command_error = ECANCELED;
+    w->command = NULL;
+    pthread_cond_broadcast (&w->done);
+  }
+  pthread_mutex_unlock (&w->lock);
 }
 
 static void
@@ -588,6 +605,7 @@ run (void *data)
     }
   }
   collect_all (w);
+  refuse_command (w);
   return NULL;
 }
 

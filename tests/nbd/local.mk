@@ -54,6 +54,9 @@ nbd_scripts += \
 	tests/nbd/bad-arguments.sh \
 	tests/nbd/checksums.sh \
 	tests/nbd/encrypted-backing.sh \
+	tests/nbd/control-commands.sh \
+	tests/nbd/control-drain.sh \
+	tests/nbd/control-reload.sh \
 	tests/nbd/exports.sh \
 	tests/nbd/failing-backing.sh \
 	tests/nbd/filters.sh \
@@ -73,7 +76,7 @@ nbd_scripts += \
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
-EXTRA_DIST += $(nbd_scripts) tests/nbd/functions.sh
+EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh
 
 .PHONY: check-nbd
 check-nbd:

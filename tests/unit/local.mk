@@ -130,6 +130,22 @@ tests_unit_test_backing_cipher_SOURCES = tests/unit/test-backing-cipher.c tests/
 tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
 
+# Control.
+unit_tests += tests/unit/test-protocol
+tests_unit_test_protocol_SOURCES = tests/unit/test-protocol.c
+tests_unit_test_protocol_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_protocol_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-registry
+tests_unit_test_registry_SOURCES = tests/unit/test-registry.c
+tests_unit_test_registry_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_registry_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-control
+tests_unit_test_control_SOURCES = tests/unit/test-control.c
+tests_unit_test_control_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_control_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
