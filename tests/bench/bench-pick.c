@@ -129,6 +129,7 @@ main (int argc, char *argv[])
       = { .name = "bench", .prio = 1, .size = UINT64_C (1) << 30 };
   struct cost at_few, at_many;
   size_t random_bytes = RANDOM_MOST;
+  struct backing *opened;
   char *error = NULL;
 
   if (argc < 2 || argc > 4) {
@@ -154,7 +155,8 @@ main (int argc, char *argv[])
     fail ("store_start");
   backings.store = store;
   backings.lock = &lock;
-  if (backings_add (&backings, &backing, true, &error) == -1)
+  if (backings_open (&backing, &opened, &error) == -1 ||
+      backings_add (&backings, &backing, opened, true, &error) == -1)
     fail (error ? error : "backings_add");
   mover = mover_create (store);
   if (mover == NULL)

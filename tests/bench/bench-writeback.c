@@ -70,6 +70,7 @@ open_setup (struct setup *setup)
     .path = (char *)file,
     .size = slots * PAGE_BYTES,
   };
+  struct backing *opened;
   char *error = NULL;
 
   memset (setup, 0, sizeof *setup);
@@ -80,7 +81,8 @@ open_setup (struct setup *setup)
     fail ("store_start");
   setup->backings.store = setup->store;
   setup->backings.lock = &setup->lock;
-  if (backings_add (&setup->backings, &backing, true, &error) == -1)
+  if (backings_open (&backing, &opened, &error) == -1 ||
+      backings_add (&setup->backings, &backing, opened, true, &error) == -1)
     fail (error ? error : "backings_add");
   setup->writeback = writeback_start (setup->store, &setup->backings);
   if (setup->writeback == NULL)

@@ -68,11 +68,13 @@ rig_stop (struct rig *rig)
 unsigned
 rig_add_config (struct rig *rig, const struct config_backing *config)
 {
+  struct backing *opened;
   char *error = NULL;
-  int index;
+  int index = -1;
 
   pthread_mutex_lock (&rig->lock);
-  index = backings_add (&rig->backings, config, true, &error);
+  if (backings_open (config, &opened, &error) == 0)
+    index = backings_add (&rig->backings, config, opened, true, &error);
   pthread_mutex_unlock (&rig->lock);
   if (index == -1)
     fail_msg ("%s", error);
