@@ -9,11 +9,15 @@
 #include "tierswap.h"
 
 #include "common/message.h"
+#include "control/control.h"
+#include "control/listener.h"
 #include "control/statistics.h"
 #include "policy/device.h"
 
 struct tierswap {
   struct device *device;
+  char *control_path; /* NULL: no control socket */
+  struct control *control;
 };
 
 _Static_assert ((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR &&
@@ -50,10 +54,45 @@ tierswap_create (const char *file, const char *size, struct tierswap **result)
   return 0;
 }
 
+/* Say what *ERROR says, free it, and fail with errno as it is. */
+static int
+tell (char *error)
+{
+  int saved_errno = errno;
+
+  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+  free (error);
+  errno = saved_errno;
+  return -1;
+}
+
+int
+tierswap_set_control (struct tierswap *tierswap, const char *path)
+{
+  char *error, *copy;
+
+  if (listener_check (path, &error) == -1)
+    return tell (error);
+  copy = strdup (path);
+  if (!copy)
+    return -1;
+  free (tierswap->control_path);
+  tierswap->control_path = copy;
+  return 0;
+}
+
 int
 tierswap_start (struct tierswap *tierswap)
 {
-  return device_start (tierswap->device);
+  char *error;
+
+  if (device_start (tierswap->device) == -1)
+    return -1;
+  if (tierswap->control_path &&
+      control_start (tierswap->device, tierswap->control_path,
+                     &tierswap->control, &error) == -1)
+    return tell (error);
+  return 0;
 }
 
 void
@@ -61,7 +100,9 @@ tierswap_free (struct tierswap *tierswap)
 {
   if (!tierswap)
     return;
+  control_stop (tierswap->control);
   device_free (tierswap->device);
+  free (tierswap->control_path);
   free (tierswap);
 }
 
@@ -132,15 +173,11 @@ tierswap_extents (struct tierswap *tierswap, uint64_t count, uint64_t offset,
                         &call);
 }
 
-const char *
-tierswap_export_name (const struct tierswap *tierswap, unsigned index)
+char *
+tierswap_export_name (struct tierswap *tierswap, unsigned index)
 {
-  const struct config_tier *tier;
-
-  if (index == 0)
-    return "stats";
-  tier = device_tier (tierswap->device, index - 1);
-  return tier ? tier->name : NULL;
+  return index == 0 ? strdup ("stats")
+                    : statistics_name (tierswap->device, index - 1);
 }
 
 char *

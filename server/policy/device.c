@@ -41,6 +41,7 @@ device_create (const char *file, const char *size, struct device **result)
   if (!device)
     return -1;
   pthread_mutex_init (&device->lock, NULL);
+  pthread_mutex_init (&device->reload, NULL);
   device->config = config_load (file, &error);
   if (!device->config) {
     int saved_errno = errno;
@@ -85,8 +86,10 @@ start_writeback (struct device *device)
   device->backings.lock = &device->lock;
   for (unsigned i = 0; i < config->backings_count; ++i) {
     char *error = NULL;
+    struct backing *backing;
 
-    if (backings_add (&device->backings, &config->backings[i], true,
+    if (backings_open (&config->backings[i], &backing, &error) == -1 ||
+        backings_add (&device->backings, &config->backings[i], backing, true,
                       &error) == -1) {
       int saved_errno = errno;
 
@@ -144,6 +147,7 @@ device_free (struct device *device)
   backings_close (&device->backings);
   config_free (device->config);
   pthread_mutex_destroy (&device->lock);
+  pthread_mutex_destroy (&device->reload);
   free (device);
 }
 

@@ -11,8 +11,8 @@
 #define SIZE (48 * 1024 * 1024) /* also the largest request here */
 #define SIZE_TEXT "48M"
 #define REQUESTS 6000
-#define REQUESTS_SANITIZED 1000 /* in a build that is many times slower */
-#define CHECK_EVERY 1000
+#define REQUESTS_SANITIZED 500 /* in a build that is many times slower */
+#define CHECK_EVERY 500
 
 static char oracle[SIZE], buffer[SIZE];
 static uint64_t state; /* of the random numbers */
