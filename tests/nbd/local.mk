@@ -8,6 +8,14 @@ noinst_LTLIBRARIES += tests/nbd/libserver.la
 tests_nbd_libserver_la_SOURCES = tests/nbd/server.c tests/nbd/server.h
 tests_nbd_libserver_la_CPPFLAGS = $(nbd_cppflags)
 
+if SANITIZER
+noinst_LTLIBRARIES += tests/nbd/sanitizer.la
+tests_nbd_sanitizer_la_SOURCES = tests/nbd/sanitizer.c
+tests_nbd_sanitizer_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath $(abs_builddir) -Wl,-z,initfirst
+endif
+EXTRA_DIST += tests/nbd/sanitizer.c
+
 nbd_programs += tests/nbd/requests
 tests_nbd_requests_SOURCES = tests/nbd/requests.c
 tests_nbd_requests_CPPFLAGS = $(nbd_cppflags)

@@ -11,6 +11,7 @@
 #define SIZE (48 * 1024 * 1024) /* also the largest request here */
 #define SIZE_TEXT "48M"
 #define REQUESTS 6000
+#define REQUESTS_SANITIZED 1000 /* in a build that is many times slower */
 #define CHECK_EVERY 1000
 
 static char oracle[SIZE], buffer[SIZE];
@@ -127,13 +128,18 @@ do_request (void)
 int
 main (int argc, char *argv[])
 {
+  const char *sanitizer = getenv ("SANITIZER");
+  unsigned requests = sanitizer && strcmp (sanitizer, "no") != 0
+                          ? REQUESTS_SANITIZED
+                          : REQUESTS;
+
   state = random_seed (argc, argv);
   server_start ("size=" SIZE_TEXT, NULL);
   nbd = server_connect ("");
   expect (nbd_get_size (nbd) == SIZE);
 
   check_range (0, SIZE); /* never written: zeros, in one request */
-  for (unsigned i = 1; i <= REQUESTS; i++) {
+  for (unsigned i = 1; i <= requests; i++) {
     do_request ();
     if (i % CHECK_EVERY == 0)
       check_range (0, SIZE);
