@@ -255,7 +255,8 @@ queue_sleep (struct backing_queue *queue, int fd, uint64_t wait)
   if (atomic_load (&queue->posted) == NULL)
     ppoll (fds, fd == -1 ? 1 : 2, wait == FOREVER ? NULL : &t, NULL);
   atomic_store (&queue->sleeping, false);
-  if (read (queue->event, &ignored, sizeof ignored) == -1)
+  /* One that is written only now ends the next sleep early, no more. */
+  if (fds[0].revents && read (queue->event, &ignored, sizeof ignored) == -1)
     assert (errno == EAGAIN);
 }
 
