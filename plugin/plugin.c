@@ -178,6 +178,24 @@ plugin_default_export (int readonly, int is_tls)
   return "";
 }
 
+static void
+refuse_export (const char *name)
+{
+  char *list = NULL;
+  size_t length;
+  FILE *names = open_memstream (&list, &length);
+  const char *other;
+
+  if (!names)
+    return;
+  for (unsigned i = 0; (other = tierswap_export_name (device, i)); i++)
+    fprintf (names, ", '%s'", other);
+  fclose (names);
+  nbdkit_error ("there is no export '%s'; there are '' (the device)%s", name,
+                list ? list : "");
+  free (list);
+}
+
 /* Take the text of an export: the JSON, then spaces up to a whole number of
  * blocks, then a newline as its last byte.
  */
@@ -189,8 +207,7 @@ take_text (struct handle *h)
 
   if (!json) {
     if (errno == ENOENT)
-      nbdkit_error ("there is no export '%s': list them with nbdinfo --list",
-                    h->export);
+      refuse_export (h->export);
     else
       nbdkit_error ("statistics of '%s': %m", h->export);
     return -1;

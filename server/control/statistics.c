@@ -62,21 +62,22 @@ tiers_json (struct device *device, const struct store_statistics *s)
 
   for (unsigned i = 0; tiers && device_tier (device, i); ++i)
     json_array_append_new (
-        tiers, tier_json (device_tier (device, i), &s->tiers[i]));
+        tiers, tier_json (device_tier (device, i),
+                          &s->tiers[device_tier (device, i)->prio - 1]));
   return tiers;
 }
 
 static json_t *
 cgroups_json (struct device *device, const struct store_statistics *s)
 {
-  const struct store_placement *root = &device->root;
+  const struct store_placement root = device->root;
 
   return json_pack ("[{s:s s:i s:i s:i s:i s:o s:i s:o s:o}]",
                     "path", "/",
                     "id", 1,
-                    "prio", (int) root->prio,
-                    "writeback_prio", (int) root->writeback_prio,
-                    "writeback_size", (int) root->writeback_size,
+                    "prio", (int) root.prio,
+                    "writeback_prio", (int) root.writeback_prio,
+                    "writeback_size", (int) root.writeback_size,
                     "pages_memory", integer (s->pages_stored - s->pages_same),
                     "pages_backing", 0,
                     "pages_same", integer (s->pages_same),
@@ -116,7 +117,7 @@ statistics_of (struct device *device, const char *name)
   for (unsigned i = 0; (tier = device_tier (device, i)); ++i)
     if (strcmp (tier->name, name) == 0) {
       store_get_statistics (device->store, &s);
-      return tier_json (tier, &s.tiers[i]);
+      return tier_json (tier, &s.tiers[tier->prio - 1]);
     }
   errno = ENOENT;
   return NULL;
@@ -168,13 +169,13 @@ describe_tier (struct device *device, unsigned index)
 
   store_get_statistics (device->store, &s);
   if (asprintf (&text, "memory tier, prio %u, %s level %d: %s stored in %s%s%s",
-                tier->prio, codec_name (s.tiers[index].codec.kind),
-                s.tiers[index].codec.level,
-                statistics_human (s.tiers[index].pages * PAGE_BYTES, stored),
-                statistics_human (s.tiers[index].mem_used_bytes, used),
-                s.tiers[index].limit_bytes ? " of " : "",
-                s.tiers[index].limit_bytes
-                    ? statistics_human (s.tiers[index].limit_bytes, limit)
+                tier->prio, codec_name (s.tiers[tier->prio - 1].codec.kind),
+                s.tiers[tier->prio - 1].codec.level,
+                statistics_human (s.tiers[tier->prio - 1].pages * PAGE_BYTES, stored),
+                statistics_human (s.tiers[tier->prio - 1].mem_used_bytes, used),
+                s.tiers[tier->prio - 1].limit_bytes ? " of " : "",
+                s.tiers[tier->prio - 1].limit_bytes
+                    ? statistics_human (s.tiers[tier->prio - 1].limit_bytes, limit)
                     : "") == -1)
     return NULL;
   return text;

@@ -82,8 +82,10 @@ int
 tierswap_write (struct tierswap *tierswap, const void *buffer, size_t count,
                 uint64_t offset)
 {
+  struct store_placement placement = tierswap->device->root;
+
   return store_write (tierswap->device->store, buffer, count, offset,
-                      &tierswap->device->root);
+                      &placement);
 }
 
 int
@@ -96,8 +98,10 @@ int
 tierswap_zero (struct tierswap *tierswap, uint64_t count, uint64_t offset,
                bool punch)
 {
+  struct store_placement placement = tierswap->device->root;
+
   return store_zero (tierswap->device->store, count, offset, punch,
-                     &tierswap->device->root);
+                     &placement);
 }
 
 struct extents_call {

@@ -14,7 +14,6 @@
 
 #define PRIOS 4 /* 1 to 4, of tiers and of backings */
 #define LONGEST_NAME 32
-#define LEAST_POOL (UINT64_C (4) << 20) /* bytes */
 #define PAGES(bytes) ((bytes) - (bytes) % PAGE_BYTES)
 
 struct check {
@@ -114,7 +113,7 @@ check_size (const struct check *check)
     .whole_pages = true,
   };
 
-  check->config->size = PAGES (2 * check->memory);
+  check->config->size = 2 * PAGES (check->memory);
   return config_value_size (check->file, "size", &rule, &check->config->size,
                             check->report);
 }
@@ -125,7 +124,7 @@ check_pool (const struct check *check)
   struct config *config = check->config;
   struct config_size_rule rule = {
     .memory = check->memory,
-    .least = LEAST_POOL,
+    .least = CONFIG_POOL_LEAST,
     .most = check->memory,
     .most_is = "the memory of this machine",
     .remedy = "write the memory of all tiers together, such as \"50%\"",
@@ -133,9 +132,9 @@ check_pool (const struct check *check)
   };
   cfg_t *section;
 
-  config->pool_limit = PAGES (check->memory / 2);
-  if (config->pool_limit < LEAST_POOL)
-    config->pool_limit = LEAST_POOL;
+  config->pool_limit = PAGES (PAGES (check->memory) / 2);
+  if (config->pool_limit < CONFIG_POOL_LEAST)
+    config->pool_limit = CONFIG_POOL_LEAST;
   if (find_single (check, "pool", &section) == -1)
     return -1;
   if (section == NULL)
@@ -350,14 +349,18 @@ check_backing (const struct check *check, cfg_t *section,
   for (unsigned i = 0; i < check->config->tiers_count; i++) {
     const struct config_tier *tier = &check->config->tiers[i];
 
-    if (strcmp (section->title, tier->name) == 0)
+    if (strcmp (section->title, tier->name) != 0)
+      continue;
+    if (tier->line == 0)
       return config_refuse (check->report, section->line,
-                            "the name \"%s\" is that of a tier%s; give the "
+                            "the name \"%s\" is that of a tier, one of those "
+                            "that are there when a file has none; give the "
                             "backing another",
-                            tier->name,
-                            tier->line == 0 ? ", one of those that are there "
-                                              "when a file has none"
-                                            : "");
+                            tier->name);
+    return config_refuse (check->report, section->line,
+                          "the name \"%s\" is that of the tier in line %d; "
+                          "give the backing another",
+                          tier->name, tier->line);
   }
   if (check_place (check, section, backing) == -1
       || config_value_size (section, "size", &rule, &backing->size,

@@ -72,13 +72,14 @@ struct config_size_text
 config_format_size (uint64_t bytes)
 {
   struct config_size_text size;
-  unsigned level = 0;
+  char suffix[2] = "";
 
-  while (bytes > 0 && bytes % 1024 == 0 && level < sizeof suffixes - 1) {
+  for (const char *p = suffixes; *p != '\0'; p++) {
+    if (bytes == 0 || bytes % 1024 != 0)
+      break;
     bytes /= 1024;
-    level++;
+    suffix[0] = *p;
   }
-  snprintf (size.text, sizeof size.text, "%" PRIu64 "%.1s", bytes,
-            level > 0 ? &suffixes[level - 1] : "");
+  snprintf (size.text, sizeof size.text, "%" PRIu64 "%s", bytes, suffix);
   return size;
 }

@@ -11,6 +11,8 @@
 #include "policy/config-value.h"
 #include "policy/config.h"
 
+#define PAGES(bytes) ((bytes) - (bytes) % PAGE_BYTES)
+
 int
 config_value_number (cfg_t *section, const char *option, unsigned least,
                      unsigned most, unsigned *number,
@@ -106,7 +108,7 @@ config_value_size (cfg_t *section, const char *option,
         report, setting->line, "%s \"%s\" is too small; write \"%s\" or more",
         option, excerpt.text, config_format_size (rule->least).text);
   if (rule->whole_pages && size % PAGE_BYTES != 0) {
-    uint64_t below = size - size % PAGE_BYTES;
+    uint64_t below = PAGES (size);
 
     return config_refuse (report, setting->line,
                           "%s \"%s\" is not a multiple of 4096; write "
@@ -117,7 +119,7 @@ config_value_size (cfg_t *section, const char *option,
     return config_refuse (report, setting->line,
                           "%s \"%s\" is more than %s; write \"%s\" or less",
                           option, excerpt.text, rule->most_is,
-                          config_format_size (rule->most).text);
+                          config_format_size (PAGES (rule->most)).text);
   *bytes = size;
   return 0;
 }

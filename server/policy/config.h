@@ -19,6 +19,7 @@
 
 #define CONFIG_TIERS 4
 #define CONFIG_BACKINGS 4
+#define CONFIG_POOL_LEAST (UINT64_C (4) << 20) /* bytes */
 #define CONFIG_CGROUPS 4096
 
 struct config_tier {

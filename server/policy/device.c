@@ -40,13 +40,14 @@ device_create (const char *file, const char *size, struct device **result)
 
   if (!device)
     return -1;
+  pthread_mutex_init (&device->lock, NULL);
   device->config = config_load (file, &error);
   if (!device->config) {
     int saved_errno = errno;
 
     message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
     free (error);
-    free (device);
+    device_free (device);
     errno = saved_errno;
     return -1;
   }
@@ -55,6 +56,7 @@ device_create (const char *file, const char *size, struct device **result)
     errno = EINVAL;
     return -1;
   }
+  device->size_given = size != NULL;
   *result = device;
   return 0;
 }
@@ -74,6 +76,38 @@ store_options_of (const struct config *config)
   return options;
 }
 
+static int
+start_writeback (struct device *device)
+{
+  const struct config *config = device->config;
+
+  device->backings.store = device->store;
+  device->backings.lock = &device->lock;
+  for (unsigned i = 0; i < config->backings_count; ++i) {
+    char *error = NULL;
+
+    if (backings_add (&device->backings, &config->backings[i], true,
+                      &error) == -1) {
+      int saved_errno = errno;
+
+      message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+      free (error);
+      errno = saved_errno;
+      return -1;
+    }
+  }
+  device->writeback = writeback_start (device->store, &device->backings);
+  if (!device->writeback) {
+    message (MESSAGE_ERROR, "the writeback thread did not start: %m");
+    return -1;
+  }
+  writeback_configure (device->writeback, &config->writeback);
+  for (unsigned i = 0; i < config->tiers_count; ++i)
+    writeback_set_demote_age (device->writeback, config->tiers[i].prio - 1,
+                              config->tiers[i].demote_age);
+  return 0;
+}
+
 int
 device_start (struct device *device)
 {
@@ -82,9 +116,9 @@ device_start (struct device *device)
 
   protect_process ();
   device->root = (struct store_placement){
-    .prio = root->prio,
-    .writeback_prio = root->writeback_prio,
-    .writeback_size = root->writeback_size,
+    .prio = (uint8_t) root->prio,
+    .writeback_prio = (uint8_t) root->writeback_prio,
+    .writeback_size = (uint16_t) root->writeback_size,
   };
   if (store_create (&options, &device->store) == -1) {
     message (MESSAGE_ERROR,
@@ -97,7 +131,7 @@ device_start (struct device *device)
     message (MESSAGE_ERROR, "the store's threads did not start: %m");
     return -1;
   }
-  return 0;
+  return start_writeback (device);
 }
 
 void
@@ -105,8 +139,11 @@ device_free (struct device *device)
 {
   if (!device)
     return;
+  writeback_stop (device->writeback);
   store_free (device->store);
+  backings_close (&device->backings);
   config_free (device->config);
+  pthread_mutex_destroy (&device->lock);
   free (device);
 }
 

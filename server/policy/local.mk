@@ -1,4 +1,11 @@
 libtierswap_la_SOURCES += \
+	server/policy/backings.c \
+	server/policy/backings.h \
+	server/policy/reload.c \
+	server/policy/writeback.c \
+	server/policy/writeback.h \
+	server/policy/change.c \
+	server/policy/change.h \
 	server/policy/device.c \
 	server/policy/device.h \
 	server/policy/protect.c \

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "store/append.h"
 
 /* Frames that only the cleaner may take: it needs one to move objects to
- * before it can give any back.
+ * before it can give any back.  That is enough for one owner; where many
+ * owners' survivors are full at once, it may overdraw the limit a little for a
+ * moment, before a write has to fail.
  */
 #define POOL_HEADROOM 2
 #define TIER_HEADROOM 1
+#define OVERDRAFT 16
 
-static uint32_t
-seconds_now (void)
+uint32_t
+store_seconds (void)
 {
   struct timespec now;
 
@@ -57,17 +64,33 @@ count_frame (_Atomic uint32_t *frames, uint64_t limit)
   return true;
 }
 
+/* Of LIMIT frames, what a writer may use, or the cleaner.  When the limit was
+ * LOWERED below what is used, it is the cleaner that brings it down.
+ */
 static uint64_t
-tier_frames_limit (const struct tier *tier, bool cleaner)
+frames_limit (struct store *store, uint64_t limit, uint32_t lowered,
+              uint64_t headroom, bool cleaner)
+{
+  if (!cleaner)
+    return limit > headroom ? limit - headroom : 0;
+  if (limit < lowered)
+    limit = lowered;
+  if (atomic_load_explicit (&store->overdraft, memory_order_relaxed) > 0)
+    limit += OVERDRAFT;
+  return limit;
+}
+
+static uint64_t
+tier_frames_limit (struct store *store, const struct tier *tier, bool cleaner)
 {
   uint64_t limit = atomic_load_explicit (&tier->limit, memory_order_relaxed);
 
   if (limit == 0)
     return UINT32_MAX;
-  limit /= FRAME_BYTES;
-  if (cleaner)
-    return limit;
-  return limit > TIER_HEADROOM ? limit - TIER_HEADROOM : 0;
+  return frames_limit (
+      store, limit / FRAME_BYTES,
+      atomic_load_explicit (&tier->lowered, memory_order_relaxed),
+      TIER_HEADROOM, cleaner);
 }
 
 static uint64_t
@@ -77,10 +100,10 @@ pool_frames_limit (struct store *store, bool cleaner)
       atomic_load_explicit (&store->pool_limit, memory_order_relaxed);
   uint64_t meta = store_meta_bytes (store);
 
-  limit = limit > meta ? (limit - meta) / FRAME_BYTES : 0;
-  if (cleaner)
-    return limit;
-  return limit > POOL_HEADROOM ? limit - POOL_HEADROOM : 0;
+  return frames_limit (
+      store, limit > meta ? (limit - meta) / FRAME_BYTES : 0,
+      atomic_load_explicit (&store->lowered, memory_order_relaxed),
+      POOL_HEADROOM, cleaner);
 }
 
 static void
@@ -95,7 +118,17 @@ note_peak (struct store *store)
 }
 
 static void
-give_frame (struct store *store, uint32_t owner, uint32_t frame)
+tell_waiters (struct store *store)
+{
+  if (atomic_load (&store->room.waiters) == 0)
+    return;
+  atomic_fetch_add (&store->room.freed, 1);
+  syscall (SYS_futex, &store->room.freed, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
+           NULL, 0);
+}
+
+void
+segment_give_frame (struct store *store, uint32_t owner, uint32_t frame)
 {
   struct tier *tier = &store->tiers[owner_tier (owner)];
 
@@ -105,6 +138,34 @@ give_frame (struct store *store, uint32_t owner, uint32_t frame)
   atomic_fetch_sub (&store->frames, 1);
   if (atomic_load_explicit (&tier->full, memory_order_relaxed))
     atomic_store (&tier->full, false);
+  tell_waiters (store);
+}
+
+/* Count one more frame of TIER and take it: the frame, or enum room. */
+static int64_t
+take_frame (struct store *store, struct tier *tier, bool cleaner)
+{
+  uint32_t frame;
+
+  if (!count_frame (&tier->frames, tier_frames_limit (store, tier, cleaner)))
+    return ROOM_TIER_FULL;
+  if (count_frame (&store->frames, pool_frames_limit (store, cleaner))) {
+    frame = arena_take (&store->arena);
+    if (frame != FRAME_NONE)
+      return frame;
+    atomic_fetch_sub (&store->frames, 1);
+  }
+  atomic_fetch_sub (&tier->frames, 1);
+  return ROOM_POOL_FULL;
+}
+
+uint32_t
+segment_take_frame (struct store *store, uint32_t owner)
+{
+  int64_t frame =
+      take_frame (store, &store->tiers[owner_tier (owner)], true);
+
+  return frame < 0 ? FRAME_NONE : (uint32_t) frame;
 }
 
 /* A new open segment of OWNER: its number, or enum room. */
@@ -112,69 +173,56 @@ static int64_t
 segment_open (struct store *store, uint32_t owner, bool cleaner)
 {
   struct tier *tier = &store->tiers[owner_tier (owner)];
+  int64_t frame = take_frame (store, tier, cleaner);
   uint64_t control, open;
-  uint32_t frame, number;
+  uint32_t number;
   struct segment *segment;
 
-  if (!count_frame (&tier->frames, tier_frames_limit (tier, cleaner)))
-    return ROOM_TIER_FULL;
-  if (!count_frame (&store->frames, pool_frames_limit (store, cleaner)))
-    goto no_frame;
-  frame = arena_take (&store->arena);
-  if (frame == FRAME_NONE)
-    goto no_arena;
+  if (frame < 0)
+    return frame;
   number = segments_take (&store->segments);
-  if (number == SEGMENT_NONE)
-    goto no_segment;
+  if (number == SEGMENT_NONE) {
+    segment_give_frame (store, owner, (uint32_t) frame);
+    return ROOM_POOL_FULL;
+  }
 
   segment = store_segment (store, number);
   segment->codec = tier->kind;
   atomic_store (&segment->owner, owner);
   atomic_store (&segment->contents, 0);
+  atomic_store (&segment->time, 0);
+  atomic_store (&segment->referenced, 0);
   atomic_store (&segment->place, frame);
   atomic_store (&store->arena.segments[frame], number + 1);
   control = atomic_load (&segment->control);
   do {
-    open = (control & CONTROL_FIELD) |
+    open = (control & CONTROL_PINS) |
            ((uint64_t) SEGMENT_OPEN << CONTROL_STATE_SHIFT);
   } while (!atomic_compare_exchange_weak (&segment->control, &control, open));
   note_peak (store);
   return number;
-
-no_segment:
-  arena_give (&store->arena, frame);
-no_arena:
-  atomic_fetch_sub (&store->frames, 1);
-no_frame:
-  atomic_fetch_sub (&tier->frames, 1);
-  return ROOM_POOL_FULL;
 }
 
-/* Under the owner's lock. */
+/* Put a segment at the new end of its list.  Under the owner's lock. */
 static void
-segment_seal (struct store *store, struct owner *owner, uint32_t number)
+list_add (struct store *store, struct owner *owner, uint32_t number,
+          enum stream stream)
 {
   struct segment *segment = store_segment (store, number);
-  uint64_t control = atomic_load (&segment->control), sealed;
 
-  atomic_store_explicit (&segment->sealed, seconds_now (),
-                         memory_order_relaxed);
-  segment->older = owner->newest;
+  segment->stream = stream;
+  segment->older = owner->list[stream].newest;
   segment->newer = 0;
-  if (owner->newest)
-    store_segment (store, owner->newest - 1)->newer = number + 1;
+  if (segment->older)
+    store_segment (store, segment->older - 1)->newer = number + 1;
   else
-    owner->oldest = number + 1;
-  owner->newest = number + 1;
+    owner->list[stream].oldest = number + 1;
+  owner->list[stream].newest = number + 1;
   segment->listed = true;
-  do {
-    sealed = (control & ~CONTROL_STATE) |
-             ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT);
-  } while (!atomic_compare_exchange_weak (&segment->control, &control, sealed));
 }
 
 static void
-segment_unlist (struct store *store, uint32_t owner_number, uint32_t number)
+list_remove (struct store *store, uint32_t owner_number, uint32_t number)
 {
   struct owner *owner = &store->owners[owner_number];
   struct segment *segment = store_segment (store, number);
@@ -184,21 +232,51 @@ segment_unlist (struct store *store, uint32_t owner_number, uint32_t number)
     if (segment->older)
       store_segment (store, segment->older - 1)->newer = segment->newer;
     else
-      owner->oldest = segment->newer;
+      owner->list[segment->stream].oldest = segment->newer;
     if (segment->newer)
       store_segment (store, segment->newer - 1)->older = segment->older;
     else
-      owner->newest = segment->older;
+      owner->list[segment->stream].newest = segment->older;
     segment->listed = false;
   }
   pthread_mutex_unlock (&owner->lock);
+}
+
+/* Under the owner's lock. */
+static void
+segment_seal (struct store *store, struct owner *owner, uint32_t number,
+              enum stream stream)
+{
+  struct segment *segment = store_segment (store, number);
+  uint64_t control = atomic_load (&segment->control), sealed;
+
+  list_add (store, owner, number, stream);
+  do {
+    sealed = (control & ~CONTROL_STATE) |
+             ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT);
+  } while (!atomic_compare_exchange_weak (&segment->control, &control, sealed));
+}
+
+static void
+give_place (struct store *store, uint32_t owner, uint64_t place)
+{
+  struct store_backing *backing;
+
+  if (place_is_frame (place)) {
+    segment_give_frame (store, owner, (uint32_t) place_number (place));
+    return;
+  }
+  backing = &store->backings[place_backing (place)];
+  atomic_fetch_add (&backing->leaving, 1);
+  backing_extent_free (atomic_load (&backing->backing), place_number (place));
+  atomic_fetch_sub (&backing->leaving, 1);
 }
 
 void
 segment_try_free (struct store *store, uint32_t number)
 {
   struct segment *segment = store_segment (store, number);
-  uint64_t control = atomic_load (&segment->control), place;
+  uint64_t control = atomic_load (&segment->control);
   uint32_t owner;
 
   do {
@@ -208,10 +286,81 @@ segment_try_free (struct store *store, uint32_t number)
 
   /* Ours alone now: whoever pins it from here on finds the slot moved on. */
   owner = atomic_load (&segment->owner);
-  segment_unlist (store, owner, number);
-  place = atomic_load (&segment->place);
-  give_frame (store, owner, (uint32_t) place_number (place));
+  list_remove (store, owner, number);
+  give_place (store, owner, atomic_load (&segment->place));
   segments_give (&store->segments, number);
+}
+
+static bool
+all_have_left (uint64_t control)
+{
+  if (control & CONTROL_LEFT_FRAME)
+    return control_pins (control) == 0;
+  return control & CONTROL_LEFT_EXTENT && control_pins (control) == 0 &&
+         control_holds (control) == 0;
+}
+
+/* Invariant 5: whoever turns the flag into busy gives the old place back. */
+static void
+segment_try_leave (struct store *store, uint32_t number)
+{
+  struct segment *segment = store_segment (store, number);
+  uint64_t control = atomic_load (&segment->control);
+
+  do {
+    if (!all_have_left (control))
+      return;
+  } while (!atomic_compare_exchange_weak (
+      &segment->control, &control,
+      (control & ~CONTROL_LEFT) | CONTROL_BUSY));
+  give_place (store, atomic_load (&segment->owner), segment->left);
+  segment_drop (store, number, CONTROL_BUSY);
+}
+
+bool
+segment_claim (struct store *store, uint32_t number)
+{
+  struct segment *segment = store_segment (store, number);
+  uint64_t control = atomic_load (&segment->control);
+
+  do {
+    if (!control_claimable (control))
+      return false;
+  } while (!atomic_compare_exchange_weak (&segment->control, &control,
+                                          control | CONTROL_BUSY));
+  /* Writers that still have to publish hold a segment that was just sealed. */
+  if (!place_is_frame (atomic_load (&segment->place)) ||
+      control_holds (control) == 0)
+    return true;
+  segment_drop (store, number, CONTROL_BUSY);
+  return false;
+}
+
+void
+segment_move (struct store *store, uint32_t number, uint64_t place)
+{
+  struct segment *segment = store_segment (store, number);
+  uint32_t owner_number = atomic_load (&segment->owner);
+  struct owner *owner = &store->owners[owner_number];
+
+  uint64_t old = atomic_load (&segment->place);
+
+  segment->left = old;
+  if (place_is_frame (place)) {
+    atomic_store (&store->arena.segments[place_number (place)], number + 1);
+    pthread_mutex_lock (&owner->lock);
+    list_add (store, owner, number, STREAM_SURVIVORS);
+    pthread_mutex_unlock (&owner->lock);
+  }
+  else
+    list_remove (store, owner_number, number);
+  atomic_store (&segment->place, place);
+  /* Busy ends and left begins in one step. */
+  atomic_fetch_add (&segment->control,
+                    (place_is_frame (old) ? CONTROL_LEFT_FRAME
+                                          : CONTROL_LEFT_EXTENT) -
+                        CONTROL_BUSY);
+  segment_try_leave (store, number);
 }
 
 void
@@ -221,7 +370,9 @@ segment_drop (struct store *store, uint32_t number, uint64_t control_units)
   uint64_t control =
       atomic_fetch_sub (&segment->control, control_units) - control_units;
 
-  if (control_freeable (control))
+  if (control & CONTROL_LEFT)
+    segment_try_leave (store, number);
+  else if (control_freeable (control))
     segment_try_free (store, number);
 }
 
@@ -244,6 +395,9 @@ store_release (struct store *store, slot_word word)
   case SLOT_OBJECT:
     number = (uint32_t) slot_segment (word);
     segment = store_segment (store, number);
+    if (word & SLOT_REFERENCED)
+      atomic_fetch_sub_explicit (&segment->referenced, 1,
+                                 memory_order_relaxed);
     atomic_fetch_sub (&segment->contents,
                       contents_of (1, length == PAGE_BYTES, length));
     segment_drop (store, number,
@@ -275,7 +429,7 @@ advance (struct store *store, uint32_t owner_number, enum stream stream,
   }
   atomic_store (&owner->open[stream], (uint32_t) number + 1);
   if (open)
-    segment_seal (store, owner, open - 1);
+    segment_seal (store, owner, open - 1, stream);
   pthread_mutex_unlock (&owner->lock);
 
   if (open)
@@ -308,7 +462,6 @@ write_fillers (struct store *store, const struct reservation *r,
     filler->slot = UINT32_MAX;
     filler->checksum = 0;
     filler->length = list[i].object->length;
-    filler->reserved = 0;
     at += object_units (filler->length) * OBJECT_UNIT;
   }
 }
@@ -391,6 +544,17 @@ copy_objects (struct store *store, const struct reservation *r,
   atomic_fetch_add (&segment->contents, contents_of (r->count, raw, bytes));
 }
 
+/* Its objects were written until TIME at least. */
+static void
+raise_time (struct segment *segment, uint32_t time)
+{
+  uint32_t now = atomic_load_explicit (&segment->time, memory_order_relaxed);
+
+  while (now < time &&
+         !atomic_compare_exchange_weak (&segment->time, &now, time))
+    ;
+}
+
 int
 append_overwrite (struct store *store, uint32_t owner,
                   const struct append *list, unsigned count)
@@ -403,6 +567,7 @@ append_overwrite (struct store *store, uint32_t owner,
   if (full < 0)
     return full;
   copy_objects (store, &r, list);
+  raise_time (store_segment (store, r.segment), store_seconds ());
   offset = r.offset;
   for (uint32_t i = 0; i < r.count; ++i) {
     uint32_t length = list[i].object->length;
@@ -417,23 +582,28 @@ append_overwrite (struct store *store, uint32_t owner,
 }
 
 int
-append_replace (struct store *store, uint32_t owner, enum stream stream,
-                struct append *list, unsigned count, bool cleaner)
+append_replace (struct store *store, const struct append_target *target,
+                struct append *list, unsigned count)
 {
   struct reservation r;
-  uint32_t offset, lost_units = 0;
+  struct segment *segment;
+  uint32_t offset, lost_units = 0, referenced = 0;
   uint64_t lost = 0;
-  int full = reserve (store, owner, stream, list, count, cleaner, &r);
+  int full = reserve (store, target->owner, target->stream, list, count,
+                      target->cleaner, &r);
 
   if (full < 0)
     return full;
+  segment = store_segment (store, r.segment);
   copy_objects (store, &r, list);
+  raise_time (segment, target->time ? target->time : store_seconds ());
   offset = r.offset;
   for (uint32_t i = 0; i < r.count; ++i) {
     uint32_t length = list[i].object->length;
     slot_word word = slot_object (r.segment, offset, length);
 
-    /* The cleaner moves a page, it does not read it. */
+    if (target->keep_referenced)
+      word |= list[i].expected & SLOT_REFERENCED;
     list[i].done =
         slots_replace (&store->slots, list[i].slot, list[i].expected,
                        list[i].pattern, word, 0);
@@ -441,31 +611,43 @@ append_replace (struct store *store, uint32_t owner, enum stream stream,
       lost += contents_of (1, length == PAGE_BYTES, length);
       lost_units += object_units (length);
     }
+    else if (word & SLOT_REFERENCED)
+      referenced++;
     offset += object_units (length);
   }
+  if (referenced)
+    atomic_fetch_add_explicit (&segment->referenced, (int32_t) referenced,
+                               memory_order_relaxed);
   if (lost)
-    atomic_fetch_sub (&store_segment (store, r.segment)->contents, lost);
+    atomic_fetch_sub (&segment->contents, lost);
   segment_drop (store, r.segment,
                 CONTROL_HOLD + ((uint64_t) lost_units << CONTROL_LIVE_SHIFT));
   return r.count;
 }
 
-void
-owners_seal (struct store *store)
+bool
+owner_seal (struct store *store, uint32_t owner_number, enum stream stream,
+            uint32_t before)
 {
-  uint32_t owners = owner_index (atomic_load (&store->cgroups), 0, 0);
+  struct owner *owner = &store->owners[owner_number];
+  struct segment *segment;
+  uint32_t open;
 
-  for (uint32_t i = 0; i < owners; ++i)
-    for (unsigned stream = 0; stream < STREAMS; ++stream) {
-      struct owner *owner = &store->owners[i];
-      uint32_t open;
-
-      pthread_mutex_lock (&owner->lock);
-      open = atomic_exchange (&owner->open[stream], 0);
-      if (open)
-        segment_seal (store, owner, open - 1);
-      pthread_mutex_unlock (&owner->lock);
-      if (open)
-        segment_try_free (store, open - 1);
-    }
+  /* Most owners never were: do not touch their memory. */
+  if (atomic_load_explicit (&owner->open[stream], memory_order_relaxed) == 0)
+    return false;
+  pthread_mutex_lock (&owner->lock);
+  open = atomic_load (&owner->open[stream]);
+  segment = open ? store_segment (store, open - 1) : NULL;
+  if (open && (control_tail (atomic_load (&segment->control)) == 0 ||
+               atomic_load (&segment->time) > before))
+    open = 0;
+  if (open) {
+    atomic_store (&owner->open[stream], 0);
+    segment_seal (store, owner, open - 1, stream);
+  }
+  pthread_mutex_unlock (&owner->lock);
+  if (open)
+    segment_try_free (store, open - 1);
+  return open != 0;
 }

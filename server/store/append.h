@@ -35,17 +35,30 @@ extern int append_overwrite (struct store *store, uint32_t owner,
 
 /* Append and publish those whose slot word is still the expected one.  The
  * caller releases the old objects of those that are done.  Returns how many
- * of the list were dealt with, or enum room.  CLEANER: it may use the last
- * frames, since it will give back more.
+ * of the list were dealt with, or enum room.
+ * TIME is when the objects were written, 0: now.  CLEANER: it may use the
+ * last frames, since it will give back more.
  */
-extern int append_replace (struct store *store, uint32_t owner,
-                           enum stream stream, struct append *list,
-                           unsigned count, bool cleaner);
+struct append_target {
+  uint32_t owner;
+  enum stream stream;
+  uint32_t time;
+  bool cleaner;
+  bool keep_referenced; /* an object read since is still one that was read */
+};
+extern int append_replace (struct store *store,
+                           const struct append_target *target,
+                           struct append *list, unsigned count);
 
 /* Release what WORD stood for, after it was taken out of the table. */
 extern void store_release (struct store *store, slot_word word);
 
-/* Take back a pin or a hold; the last one may free the segment or its frame. */
+/* Seconds on the monotonic clock, which is how segments tell their age. */
+extern uint32_t store_seconds (void);
+
+/* Take back a pin or a hold; the last one may free the segment or the place
+ * that it left.
+ */
 extern void segment_unpin (struct store *store, uint32_t number);
 extern void segment_drop (struct store *store, uint32_t number,
                           uint64_t control_units);
@@ -53,9 +66,29 @@ extern void segment_drop (struct store *store, uint32_t number,
 /* Free a segment if nothing keeps it. */
 extern void segment_try_free (struct store *store, uint32_t number);
 
-/* Seal all open segments of all owners (tests, statistics that must be exact,
- * draining).
+/* Claim a segment: nobody else moves or cleans it, and it is not freed.  False
+ * if it is not sealed, not all written, empty, or claimed.
  */
-extern void owners_seal (struct store *store);
+extern bool segment_claim (struct store *store, uint32_t number);
+
+/* A claimed segment has been copied to PLACE: readers go there from now on,
+ * the old place is given back when the last of them has left it, and the
+ * claim ends.
+ */
+extern void segment_move (struct store *store, uint32_t number,
+                          uint64_t place);
+
+/* Count a frame for a segment of OWNER that comes back to memory, and take
+ * it.  FRAME_NONE if there is no room.
+ */
+extern uint32_t segment_take_frame (struct store *store, uint32_t owner);
+extern void segment_give_frame (struct store *store, uint32_t owner,
+                                uint32_t frame);
+
+/* Seal OWNER's open segment of STREAM, if it has one that was written to, not
+ * later than BEFORE.
+ */
+extern bool owner_seal (struct store *store, uint32_t owner,
+                        enum stream stream, uint32_t before);
 
 #endif /* TIERSWAP_APPEND_H */

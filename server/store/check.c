@@ -97,7 +97,7 @@ check_segments (struct store *store, const struct found *found)
     if (atomic_load (&segment->contents) != found[i].contents)
       return wrong ("contents do not add up in segment", i);
     if (control_pins (control) || control_holds (control) ||
-        control & CONTROL_BUSY)
+        control & (CONTROL_BUSY | CONTROL_LEFT))
       return wrong ("a pin, hold or claim was left on segment", i);
     if (place_is_frame (place)) {
       frames++;

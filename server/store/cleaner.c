@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "store/cleaner.h"
+#include "store/room.h"
+#include "store/walk.h"
 
 /* Shares of dead space in sealed segments, in 1/1024 of their size.  While
  * pages are being written the cleaner starts at START; writers help above
@@ -20,9 +22,6 @@
 #define BUCKETS 128
 #define BUCKET_UNITS (SEGMENT_UNITS / BUCKETS)
 #define IDLE_MILLISECONDS 200
-
-/* Objects looked at together: their slot words are prefetched. */
-#define WALK 32
 
 int
 cleaner_create (struct store *store)
@@ -144,12 +143,9 @@ claim (struct store *store, uint32_t number, uint32_t dead_units)
   struct segment *segment = store_segment (store, number);
   uint64_t control = atomic_load (&segment->control);
 
-  do {
-    if (!control_claimable (control) ||
-        SEGMENT_UNITS - control_live (control) < dead_units)
-      return false;
-  } while (!atomic_compare_exchange_weak (&segment->control, &control,
-                                          control | CONTROL_BUSY));
+  if (SEGMENT_UNITS - control_live (control) < dead_units ||
+      !segment_claim (store, number))
+    return false;
   if (place_is_frame (atomic_load (&segment->place)))
     return true;
   segment_drop (store, number, CONTROL_BUSY);
@@ -196,85 +192,64 @@ take_victim (struct store *store, uint32_t tier, uint32_t dead_units)
   return number;
 }
 
-/* Move the COUNT objects of LIST, all of one owner, away from their segment
- * and subtract what was moved from it.
- */
-static int
-move_live (struct store *store, uint32_t number, struct append *list,
-           unsigned count)
+/* Where the objects of a segment go that is emptied. */
+static struct append_target
+target_of (struct segment *segment, enum stream stream)
 {
-  struct segment *segment = store_segment (store, number);
-  uint32_t owner = atomic_load (&segment->owner), units = 0;
-  uint64_t moved = 0, bytes = 0;
-  int n = 0;
-
-  for (unsigned done = 0; done < count; done += n) {
-    n = append_replace (store, owner, STREAM_SURVIVORS, list + done,
-                        count - done, true);
-    if (n < 0)
-      break;
-    for (unsigned i = done; i < done + n; ++i) {
-      uint32_t length = list[i].object->length;
-
-      bytes += OBJECT_HEADER + length;
-      if (list[i].done) {
-        moved += contents_of (1, length == PAGE_BYTES, length);
-        units += object_units (length);
-      }
-    }
-  }
-  if (moved)
-    atomic_fetch_sub (&segment->contents, moved);
-  /* Busy still: this never frees it. */
-  atomic_fetch_sub (&segment->control,
-                    (uint64_t) units << CONTROL_LIVE_SHIFT);
-  atomic_fetch_add_explicit (&store->cleaner.bytes_copied, bytes,
-                             memory_order_relaxed);
-  return n < 0 ? -1 : 0;
+  return (struct append_target){
+    .owner = atomic_load (&segment->owner),
+    .stream = stream,
+    .time = atomic_load_explicit (&segment->time, memory_order_relaxed),
+    .cleaner = true,
+    .keep_referenced = true,
+  };
 }
 
-/* Clean a segment that is busy. */
-static int
-clean (struct store *store, uint32_t number)
+static uint64_t
+bytes_of (const struct append *list, unsigned count)
+{
+  uint64_t bytes = 0;
+
+  for (unsigned i = 0; i < count; ++i)
+    bytes += OBJECT_HEADER + list[i].object->length;
+  return bytes;
+}
+
+int
+cleaner_empty (struct store *store, uint32_t number,
+               const struct outgoing *outgoing)
 {
   struct segment *segment = store_segment (store, number);
-  uint32_t tail = control_tail (atomic_load (&segment->control));
-  uint32_t frame = (uint32_t) place_number (atomic_load (&segment->place));
-  unsigned char *base = arena_frame (&store->arena, frame);
-  const struct object *objects[WALK];
-  struct append list[WALK];
-  uint32_t offset = 0, offsets[WALK];
+  struct walk walk = walk_start (store, number);
+  struct append_target cold =
+      target_of (segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
+  struct append_target stay = target_of (segment, STREAM_SURVIVORS);
+  struct append live[WALK_OBJECTS], staying[WALK_OBJECTS];
+  unsigned count, stays;
+  uint64_t bytes = 0;
   int r = 0;
 
-  while (offset < tail && r == 0) {
-    unsigned seen = 0, live = 0;
-
-    while (seen < WALK && offset < tail) {
-      const struct object *object =
-          (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
-
-      objects[seen] = object;
-      offsets[seen++] = offset;
-      if (object->slot < store->slots.count)
-        __builtin_prefetch (&store->slots.words[object->slot], 1);
-      offset += object_units (object->length);
-    }
-    for (unsigned i = 0; i < seen; ++i) {
-      slot_word word, here;
-
-      if (objects[i]->slot >= store->slots.count)
-        continue;
-      word = atomic_load (&store->slots.words[objects[i]->slot]);
-      here = slot_object (number, offsets[i], objects[i]->length);
-      if (slot_same_object (word, here))
-        list[live++] = (struct append){ .object = objects[i],
-                                        .slot = objects[i]->slot,
-                                        .expected = word };
-    }
-    if (live)
-      r = move_live (store, number, list, live);
+  if (outgoing) {
+    /* A page read since starts a new life among the youngest, unread. */
+    stay.time = store_seconds ();
+    stay.keep_referenced = false;
+  }
+  while (r == 0 && (count = walk_next (&walk, live)) > 0) {
+    bytes += bytes_of (live, count);
+    stays = 0;
+    for (unsigned i = 0; outgoing && i < count; ++i)
+      if (live[i].expected & SLOT_REFERENCED ||
+          live[i].object->length < outgoing->least) {
+        staying[stays++] = live[i];
+        live[i--] = live[--count];
+      }
+    r = walk_move (&walk, &cold, live, count);
+    if (r == 0)
+      r = walk_move (&walk, &stay, staying, stays);
   }
   segment_drop (store, number, CONTROL_BUSY);
+  atomic_fetch_add_explicit (&store->cleaner.bytes_copied, bytes,
+                             memory_order_relaxed);
   if (r == 0)
     atomic_fetch_add_explicit (&store->cleaner.segments_cleaned, 1,
                                memory_order_relaxed);
@@ -301,7 +276,7 @@ cleaner_clean_one (struct store *store, uint32_t tier, uint32_t dead_units)
     return 0;
   freed = SEGMENT_UNITS -
           control_live (atomic_load (&store_segment (store, number)->control));
-  r = clean (store, number);
+  r = cleaner_empty (store, number, NULL);
   atomic_fetch_add_explicit (&store->cleaner.nanoseconds,
                              thread_nanoseconds () - before,
                              memory_order_relaxed);
@@ -349,6 +324,7 @@ cleaner_pace (struct store *store, uint64_t opened_before)
   since = opened_since_scan (store);
   if (since >= scan_interval (store))
     wake_ring (&cleaner->wake);
+  room_watch (store);
   /* The cleaner does not get to run: see for ourselves where we are. */
   if (since >= 2 * scan_interval (store))
     scan_now (store);

@@ -23,12 +23,27 @@ extern void cleaner_free (struct store *store);
 /* The thread's function; the argument is the store. */
 extern void *cleaner_run (void *store);
 
-/* Clean one segment of TIER (or ANY_TIER) of which at least DEAD_UNITS 16-byte
- * units are dead.  Returns the units that became free, 0 if there was no such
+/* Clean one segment of TIER (or ANY_TIER) of which at least DEAD_UNITS units
+ * are dead.  Returns the units that became free, 0 if there was no such
  * segment, or -1 if there was no frame to move its objects to.
  */
 extern int cleaner_clean_one (struct store *store, uint32_t tier,
                               uint32_t dead_units);
+
+/* What of a segment is packed for writeback. */
+struct outgoing {
+  uint32_t least; /* stored bytes: shorter objects stay */
+};
+
+/* Copy the live objects out of a claimed segment in memory, and end the
+ * claim; it is free then, unless readers keep it a moment.  They go to the
+ * owner's survivors; or, if OUTGOING is not NULL, to the segments packed for
+ * writeback, but for those that stay: the short ones and those read since.
+ * -1 if there was no frame to move them to; those not moved are where they
+ * were.
+ */
+extern int cleaner_empty (struct store *store, uint32_t number,
+                          const struct outgoing *outgoing);
 
 /* After a writer opened a segment: wake the cleaner, and help if it is
  * behind.

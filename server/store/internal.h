@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backing/backing.h"
 #include "common/wake.h"
 #include "store/frame.h"
 #include "store/segment.h"
@@ -18,21 +19,31 @@
  * what was just written is likely to be overwritten before what has survived
  * a cleaning.
  */
-enum stream { STREAM_FRESH, STREAM_SURVIVORS, STREAMS };
+enum stream {
+  STREAM_FRESH,     /* just written */
+  STREAM_SURVIVORS, /* copied by the cleaner */
+  STREAM_OUTGOING,  /* packed for writeback, next in line for it */
+  STREAMS
+};
 
 /* An owner is one (cgroup, memory tier, writeback class). */
 struct owner {
-  pthread_mutex_t lock;           /* of the list, and of opening segments */
+  pthread_mutex_t lock;           /* of the lists, and of opening segments */
   _Atomic uint32_t open[STREAMS]; /* segment + 1, 0: none */
-  uint32_t oldest, newest;        /* sealed segments in memory, + 1 */
+  /* Sealed segments in memory, + 1, in the order of sealing. */
+  struct {
+    uint32_t oldest, newest;
+  } list[STREAMS];
 } __attribute__ ((aligned (64)));
 
+/* A memory tier.  Its index is its prio - 1; some may be absent. */
 struct tier {
-  unsigned prio;
-  enum codec_kind kind;
+  _Atomic bool present;
+  enum codec_kind kind; /* from when it is present on, for ever */
   _Atomic int level;
   _Atomic uint64_t limit;  /* bytes, 0: none */
   _Atomic uint32_t frames; /* in use */
+  _Atomic uint32_t lowered; /* frames in use when the limit was set last */
   _Atomic bool full;       /* a hint: do not compress for it in vain */
 };
 
@@ -49,6 +60,31 @@ struct cleaner {
   _Atomic uint64_t segments_cleaned, bytes_copied, nanoseconds;
 };
 
+/* Where segments go that leave memory.  Set and cleared live. */
+struct store_backing {
+  struct backing *_Atomic backing; /* NULL: none */
+  _Atomic bool promote;
+  /* Threads that are giving an extent back: when it counts as free already,
+   * they are still about to leave the backing.
+   */
+  _Atomic uint32_t leaving;
+  _Atomic uint64_t checksum_errors;
+};
+
+/* Writers that wait for frames. */
+struct room_wait {
+  _Atomic uint32_t freed;      /* counts frames given back; a futex */
+  _Atomic uint32_t waiters;
+  _Atomic uint64_t asked;      /* requests for writeback */
+  _Atomic uint64_t in_vain;    /* up to this one nothing could be written */
+  struct wake *_Atomic writer; /* wakes who writes back; NULL: nobody does */
+  _Atomic uint64_t high;       /* bytes used above which to wake it */
+  /* Writers are slowed down above so many bytes used, by how long writing back
+   * one page takes; 0: not now.
+   */
+  _Atomic uint64_t throttle_from, page_nanoseconds;
+};
+
 struct store {
   uint64_t size;
   struct slots slots;
@@ -56,14 +92,17 @@ struct store {
   struct segments segments;
   struct owner *owners; /* by owner_index, sparse */
   struct tier tiers[STORE_TIERS];
-  unsigned tiers_count;
   _Atomic uint64_t pool_limit;
   _Atomic uint32_t frames; /* in use, of all tiers */
+  _Atomic uint32_t lowered; /* frames in use when the limit was set last */
+  _Atomic uint32_t overdraft; /* cleaners that need more than the headroom */
   _Atomic uint64_t peak;   /* most bytes ever used */
   _Atomic uint64_t *same;  /* same-filled pages, by cgroup */
   _Atomic uint32_t cgroups; /* those below this number have pages */
   _Atomic uint64_t opened; /* segments ever opened */
   struct cleaner cleaner;
+  struct store_backing backings[STORE_BACKINGS];
+  struct room_wait room;
 
   pthread_key_t worker_key;
   pthread_mutex_t workers_lock; /* taken when a thread first comes or ends */
@@ -92,6 +131,23 @@ owner_cgroup (uint32_t owner)
   return owner / (STORE_CLASSES * STORE_TIERS);
 }
 
+static inline bool
+tier_present (struct store *store, unsigned tier)
+{
+  return atomic_load_explicit (&store->tiers[tier].present,
+                               memory_order_acquire);
+}
+
+/* The next tier that is present, or STORE_TIERS. */
+static inline unsigned
+tier_after (struct store *store, unsigned tier)
+{
+  do
+    tier++;
+  while (tier < STORE_TIERS && !tier_present (store, tier));
+  return tier;
+}
+
 #define STORE_OWNERS (SLOT_CGROUPS * STORE_TIERS * STORE_CLASSES)
 
 static inline struct segment *
@@ -100,8 +156,12 @@ store_segment (struct store *store, uint32_t number)
   return &store->segments.table[number];
 }
 
-/* Bytes of memory that stored pages cost now. */
-extern uint64_t store_memory_used (struct store *store);
+static inline uint32_t
+owner_class (uint32_t owner)
+{
+  return owner % STORE_CLASSES;
+}
+
 extern uint64_t store_meta_bytes (struct store *store);
 
 #endif /* TIERSWAP_STORE_INTERNAL_H */

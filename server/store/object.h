@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An object: one page as it is stored.
  *
- *   byte 0        4          8        10        12
- *        slot     checksum   length   0         compressed bytes ... padding
+ *   byte 0        4          8        10
+ *        slot     checksum   length   compressed bytes ... padding
  *
- * Objects stand one after another in a segment, each at a multiple of 16
- * bytes.  The slot tells the cleaner whose page this is; the object is live if
- * that slot's word points exactly here.  The checksum is of the bytes stored,
- * keyed by the slot, so that an object read from a wrong place is noticed.
+ * Objects stand one after another in a segment, each at a multiple of 4
+ * bytes: with the 8 bytes of the slot word, a page costs 20 bytes beyond its
+ * compressed ones.  The slot tells the cleaner whose page this is; the object
+ * is live if that slot's word points exactly here.  The checksum is of the
+ * bytes stored, keyed by the slot, so that an object read from a wrong place is
+ * noticed.
  */
 #ifndef TIERSWAP_OBJECT_H
 #define TIERSWAP_OBJECT_H
@@ -17,20 +19,19 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define OBJECT_UNIT 16
+#define OBJECT_UNIT 4
 
 struct object {
   uint32_t slot;
   uint32_t checksum;
   uint16_t length; /* stored bytes, 1 to 4096; 4096 is a raw page */
-  uint16_t reserved;
   unsigned char bytes[];
-};
+} __attribute__ ((packed, aligned (2)));
 
-#define OBJECT_HEADER 12
+#define OBJECT_HEADER 10
 _Static_assert (sizeof (struct object) == OBJECT_HEADER, "object header");
 
-/* Space that an object of LENGTH stored bytes takes, in 16-byte units. */
+/* Space that an object of LENGTH stored bytes takes, in units. */
 static inline uint32_t
 object_units (uint32_t length)
 {

@@ -8,46 +8,37 @@
 
 /* Remember that the page was read since it was stored.  Mostly it was. */
 static void
-mark_referenced (struct store *store, uint64_t slot, slot_word word)
+mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
+                 slot_word word)
 {
-  if (!(word & SLOT_REFERENCED))
-    atomic_compare_exchange_strong (&store->slots.words[slot], &word,
-                                    word | SLOT_REFERENCED);
+  if (!(word & SLOT_REFERENCED) &&
+      atomic_compare_exchange_strong (&store->slots.words[slot], &word,
+                                      word | SLOT_REFERENCED))
+    atomic_fetch_add_explicit (&segment->referenced, 1, memory_order_relaxed);
 }
 
+/* Read a page that is in memory, or hold the segment of one that is not.
+ * Returns 1 for the latter: ONE then says what to read.  An object in memory
+ * stays pinned if KEEP.
+ */
 static int
-decompress (struct store *store, struct worker *worker,
-            const struct segment *segment, const struct object *object,
-            slot_word word, void *page)
-{
-  (void) store;
-  if (slot_length (word) == PAGE_BYTES) {
-    memcpy (page, object->bytes, PAGE_BYTES);
-    return 0;
-  }
-  return codec_decompress (worker->codec, segment->codec, object->bytes,
-                           slot_length (word), page);
-}
-
-int
-reader_page (struct store *store, struct worker *worker, uint64_t slot,
-             void *page, struct reading *reading)
+look (struct store *store, struct worker *worker, uint64_t slot, void *page,
+      struct reading *reading, bool keep, struct backed *one)
 {
   for (;;) {
     slot_word word = slots_load (&store->slots, slot);
-    uint64_t pattern = 0;
-    uint32_t number;
+    uint64_t pattern = 0, place;
     struct segment *segment;
-    uint64_t place;
-    int r;
+    const struct object *object;
+    uint32_t number;
+    int r = 0;
 
     if (slot_kind (word) != SLOT_OBJECT) {
       if (slot_is_same (word) &&
           !slots_read_pattern (&store->slots, slot, word, &pattern))
         continue;
       page_fill (page, pattern);
-      if (reading)
-        *reading = (struct reading){ word, pattern };
+      *reading = (struct reading){ word, pattern, 0 };
       return 0;
     }
 
@@ -59,29 +50,50 @@ reader_page (struct store *store, struct worker *worker, uint64_t slot,
       continue;
     }
     place = atomic_load (&segment->place);
-    r = decompress (store, worker, segment,
-                    (const struct object *) (arena_frame (
-                                                 &store->arena,
-                                                 (uint32_t) place_number (
-                                                     place)) +
-                                             (uint64_t) slot_units (word) *
-                                                 OBJECT_UNIT),
-                    word, page);
-    if (r == 0)
-      mark_referenced (store, slot, word);
-    if (reading && r == 0)
-      *reading = (struct reading){ word, 0 };
+    if (!place_is_frame (place)) {
+      segment_drop (store, number, CONTROL_PIN - CONTROL_HOLD);
+      one->slot = slot;
+      one->word = word;
+      one->place = place;
+      *reading = (struct reading){ word, 0, CONTROL_HOLD };
+      return 1;
+    }
+
+    object = (const struct object *) (arena_frame (
+                                          &store->arena,
+                                          (uint32_t) place_number (place)) +
+                                      (uint64_t) slot_units (word) *
+                                          OBJECT_UNIT);
+    if (slot_length (word) == PAGE_BYTES)
+      memcpy (page, object->bytes, PAGE_BYTES);
     else
+      r = codec_decompress (worker->codec, segment->codec, object->bytes,
+                            slot_length (word), page);
+    if (r == 0)
+      mark_referenced (store, segment, slot, word);
+    *reading = (struct reading){ word, 0, CONTROL_PIN };
+    if (r == -1 || !keep)
       segment_unpin (store, number);
     return r;
   }
 }
 
+int
+reader_page (struct store *store, struct worker *worker, uint64_t slot,
+             void *page, struct reading *reading)
+{
+  struct backed one = { .to = page, .length = PAGE_BYTES };
+  int r = look (store, worker, slot, page, reading, true, &one);
+
+  return r == 1 ? backed_read_one (store, worker, &one) : r;
+}
+
 void
 reader_let_go (struct store *store, const struct reading *reading)
 {
-  if (slot_is_object (reading->word))
-    segment_unpin (store, (uint32_t) slot_segment (reading->word));
+  if (reading->held)
+    segment_drop (store, (uint32_t) slot_segment (reading->word),
+                  reading->held);
 }
 
 int
@@ -90,6 +102,7 @@ store_read (struct store *store, void *buffer, size_t count, uint64_t offset)
   struct worker *worker = worker_get (store);
   unsigned char *to = buffer;
   uint64_t pages = 0;
+  int r = 0;
 
   if (!worker)
     return -1;
@@ -100,20 +113,36 @@ store_read (struct store *store, void *buffer, size_t count, uint64_t offset)
   while (count > 0) {
     struct page_part part = page_part (offset, count);
     bool whole = page_part_is_whole (&part);
+    struct backed_reads *backed = &worker->backed;
+    struct backed one = { .to = to, .start = part.start,
+                          .length = part.length };
+    struct reading reading;
 
-    if (reader_page (store, worker, part.slot, whole ? to : worker->page,
-                     NULL) == -1) {
-      worker_count (&worker->counters.read_errors, 1);
-      errno = EIO;
-      return -1;
+    switch (look (store, worker, part.slot, whole ? to : worker->page,
+                  &reading, false, &one)) {
+    case 1:
+      backed->list[backed->count++] = one;
+      if (backed->count == BACKED_READS && backed_read (store, worker) == -1)
+        r = -1;
+      break;
+    case 0:
+      if (!whole)
+        memcpy (to, worker->page + part.start, part.length);
+      break;
+    default:
+      r = -1;
     }
-    if (!whole)
-      memcpy (to, worker->page + part.start, part.length);
     to += part.length;
     offset += part.length;
     count -= part.length;
     pages++;
   }
+  if (worker->backed.count > 0 && backed_read (store, worker) == -1)
+    r = -1;
   worker_count (&worker->counters.reads, pages);
-  return 0;
+  if (r == -1) {
+    worker_count (&worker->counters.read_errors, 1);
+    errno = EIO;
+  }
+  return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reading pages. */
+/* Reading pages: from frames at once, from backings many together. */
 #ifndef TIERSWAP_READER_H
 #define TIERSWAP_READER_H
 
@@ -11,12 +11,12 @@
 struct reading {
   slot_word word;
   uint64_t pattern;
+  uint64_t held; /* control units to drop: a pin or a hold, or 0 */
 };
 
-/* Read the page of SLOT into PAGE.  When READING is not NULL and the word is
- * an object, its segment stays held until reader_let_go: the word cannot come
- * to mean something else meanwhile.
- * -1 with errno EIO; nothing is held then.
+/* Read the page of SLOT into PAGE.  If its word is an object, its segment
+ * stays held until reader_let_go: the word cannot come to mean something else
+ * meanwhile.  -1 with errno EIO; nothing is held then.
  */
 extern int reader_page (struct store *store, struct worker *worker,
                         uint64_t slot, void *page, struct reading *reading);

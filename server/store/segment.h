@@ -5,17 +5,17 @@
  * every step is one compare-and-exchange and whoever makes the last step
  * knows it:
  *
- *   63 left | 62 busy | 61 60 state | 59 .. 45 live | 44 .. 30 tail |
- *   29 .. 15 holds | 14 .. 0 pins
+ *   63 left frame | 62 left extent | 61 busy | 60 59 state |
+ *   58 .. 43 live | 42 .. 27 tail | 26 .. 14 holds | 13 .. 0 pins
  *
  *   state  free, open (takes objects) or sealed (takes none)
- *   tail   16-byte units handed out from the start
- *   live   16-byte units of objects that a slot word points at, or is about to
+ *   tail   4-byte units handed out from the start
+ *   live   4-byte units of objects that a slot word points at, or is about to
  *   pins   readers of the frame: short, they never wait
  *   holds  open: writers between reservation and publication;
  *          sealed: readers of the backing extent
  *   busy   claimed by the cleaner or by writeback, at most one at a time
- *   left   the segment has moved to a backing; its old frame still has pins
+ *   left   the segment has moved; readers may still be at its old place
  *
  * Invariants:
  *   1. A segment becomes free only from sealed with all other fields zero, by
@@ -28,8 +28,10 @@
  *      pins it finds.
  *   4. A sealed segment without holds that is in memory has all its objects
  *      written: its headers may be walked up to the tail by who has it busy.
- *   5. The place changes while busy.  A frame that was left is given back by
- *      who finds left set and pins zero.
+ *   5. The place changes while busy.  A reader looks at the place after it has
+ *      pinned.  So the place that was left is given back by who finds no
+ *      pins (a frame was left), or neither pins nor holds (an extent), and
+ *      turns the flag into busy while he does.
  */
 #ifndef TIERSWAP_SEGMENT_H
 #define TIERSWAP_SEGMENT_H
@@ -43,17 +45,22 @@
 #include "store/object.h"
 
 #define SEGMENT_BYTES FRAME_BYTES
-#define SEGMENT_UNITS (SEGMENT_BYTES / OBJECT_UNIT)
+/* One unit less than there are, so that counts of them fit into 16 bits. */
+#define SEGMENT_UNITS (SEGMENT_BYTES / OBJECT_UNIT - 1)
 #define SEGMENT_NONE INDEX_NONE
 
 #define CONTROL_PIN (UINT64_C (1))
-#define CONTROL_HOLD (UINT64_C (1) << 15)
-#define CONTROL_TAIL_SHIFT 30
-#define CONTROL_LIVE_SHIFT 45
-#define CONTROL_STATE_SHIFT 60
-#define CONTROL_BUSY (UINT64_C (1) << 62)
-#define CONTROL_LEFT (UINT64_C (1) << 63)
-#define CONTROL_FIELD UINT64_C (0x7fff)
+#define CONTROL_HOLD (UINT64_C (1) << 14)
+#define CONTROL_TAIL_SHIFT 27
+#define CONTROL_LIVE_SHIFT 43
+#define CONTROL_STATE_SHIFT 59
+#define CONTROL_BUSY (UINT64_C (1) << 61)
+#define CONTROL_LEFT_EXTENT (UINT64_C (1) << 62)
+#define CONTROL_LEFT_FRAME (UINT64_C (1) << 63)
+#define CONTROL_LEFT (CONTROL_LEFT_EXTENT | CONTROL_LEFT_FRAME)
+#define CONTROL_PINS UINT64_C (0x3fff)
+#define CONTROL_HOLDS UINT64_C (0x1fff)
+#define CONTROL_UNITS UINT64_C (0xffff)
 #define CONTROL_STATE (UINT64_C (3) << CONTROL_STATE_SHIFT)
 
 enum segment_state { SEGMENT_FREE, SEGMENT_OPEN, SEGMENT_SEALED };
@@ -73,10 +80,13 @@ struct segment {
   _Atomic uint64_t contents;
   _Atomic uint64_t place;
   _Atomic uint32_t owner;  /* stable while pinned, held, open or busy */
+  uint64_t left;           /* the old place; of who has it busy */
   uint32_t older, newer;   /* in the owner's list, under its lock */
-  uint32_t left_frame;     /* the frame to give back, while left */
-  _Atomic uint32_t sealed; /* seconds, on the monotonic clock */
+  _Atomic uint32_t time;   /* seconds on the monotonic clock: its objects were
+                              written until then */
+  _Atomic int32_t referenced; /* objects read since; nearly right */
   uint8_t codec;           /* enum codec_kind of its objects */
+  uint8_t stream;          /* the list it is in, once it is sealed */
   bool listed;             /* in the owner's list, under its lock */
 } __attribute__ ((aligned (64)));
 
@@ -111,41 +121,42 @@ control_state (uint64_t control)
 static inline uint32_t
 control_tail (uint64_t control)
 {
-  return (control >> CONTROL_TAIL_SHIFT) & CONTROL_FIELD;
+  return (control >> CONTROL_TAIL_SHIFT) & CONTROL_UNITS;
 }
 
 static inline uint32_t
 control_live (uint64_t control)
 {
-  return (control >> CONTROL_LIVE_SHIFT) & CONTROL_FIELD;
+  return (control >> CONTROL_LIVE_SHIFT) & CONTROL_UNITS;
 }
 
 static inline uint32_t
 control_holds (uint64_t control)
 {
-  return (control / CONTROL_HOLD) & CONTROL_FIELD;
+  return (control / CONTROL_HOLD) & CONTROL_HOLDS;
 }
 
 static inline uint32_t
 control_pins (uint64_t control)
 {
-  return control & CONTROL_FIELD;
+  return control & CONTROL_PINS;
 }
 
 /* Invariant 1: sealed and nothing else but what is left of the tail. */
 static inline bool
 control_freeable (uint64_t control)
 {
-  return (control & ~(CONTROL_FIELD << CONTROL_TAIL_SHIFT)) ==
+  return (control & ~(CONTROL_UNITS << CONTROL_TAIL_SHIFT)) ==
          (uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT;
 }
 
-/* The cleaner and writeback may claim it: sealed, all written, not busy. */
+/* The cleaner and writeback may claim it: sealed and not busy.  (In memory
+ * it must be all written, too, see control_holds.)
+ */
 static inline bool
 control_claimable (uint64_t control)
 {
   return control_state (control) == SEGMENT_SEALED &&
-         control_holds (control) == 0 &&
          !(control & (CONTROL_BUSY | CONTROL_LEFT)) &&
          control_live (control) != 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The slot word: where one page is, in one atomic 64-bit word.
  *
- *   63 62 | 61         | 60 .. 49  | 48 .. 35        | 34 .. 0
- *   00    | 0 (the whole word is 0)                              empty
- *   01    | referenced | length-1  | offset/16 bytes | segment   object
+ *   63 62 | 61         | 60 .. 49  | 48 .. 33       | 32 .. 0
+ *   00    | 0 (the whole word is 0)                             empty
+ *   01    | referenced | length-1  | offset/4 bytes | segment   object
  *
  *   63 62 | 61 .. 46   | 45 .. 0
  *   10    | cgroup     | pattern, sign-extended                  same-filled
@@ -32,7 +32,7 @@ enum slot_kind { SLOT_EMPTY, SLOT_OBJECT, SLOT_SAME, SLOT_SAME_WIDE };
 #define SLOT_REFERENCED (UINT64_C (1) << 61)
 #define SLOT_PATTERN_BITS 46
 #define SLOT_PATTERN_MASK ((UINT64_C (1) << SLOT_PATTERN_BITS) - 1)
-#define SLOT_SEGMENT_BITS 35
+#define SLOT_SEGMENT_BITS 33
 #define SLOT_CGROUPS (1 << 16)
 
 static inline enum slot_kind
@@ -53,7 +53,7 @@ slot_is_same (slot_word word)
   return word >> 63;
 }
 
-/* UNITS is the offset in the segment in 16-byte units, LENGTH the stored
+/* UNITS is the offset in the segment in units of 4 bytes, LENGTH the stored
  * length in bytes, 1 to 4096.
  */
 static inline slot_word
@@ -72,7 +72,7 @@ slot_segment (slot_word word)
 static inline uint32_t
 slot_units (slot_word word)
 {
-  return (word >> SLOT_SEGMENT_BITS) & 0x3fff;
+  return (word >> SLOT_SEGMENT_BITS) & 0xffff;
 }
 
 static inline uint32_t

@@ -30,12 +30,22 @@ count_segments (struct store *store, struct store_statistics *s)
 
   for (uint32_t i = 0; i < high; ++i) {
     struct segment *segment = store_segment (store, i);
-    uint64_t contents;
+    uint64_t contents, place;
     struct store_tier_statistics *tier;
 
     if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE)
       continue;
     contents = atomic_load (&segment->contents);
+    place = atomic_load (&segment->place);
+    if (!place_is_frame (place)) {
+      struct store_backing_statistics *backing =
+          &s->backings[place_backing (place)];
+
+      backing->pages += contents_objects (contents);
+      backing->compr_bytes += contents_bytes (contents);
+      backing->segments++;
+      continue;
+    }
     tier = &s->tiers[owner_tier (atomic_load (&segment->owner))];
     tier->pages += contents_objects (contents);
     tier->pages_raw += contents_raw (contents);
@@ -55,7 +65,7 @@ store_get_statistics (struct store *store, struct store_statistics *s)
   for (uint32_t i = 0; i < cgroups; ++i)
     s->pages_same += atomic_load (&store->same[i]);
   s->pages_stored = s->pages_same;
-  for (unsigned i = 0; i < store->tiers_count; ++i) {
+  for (unsigned i = 0; i < STORE_TIERS; ++i) {
     struct tier *tier = &store->tiers[i];
 
     s->tiers[i].limit_bytes = atomic_load (&tier->limit);
@@ -65,6 +75,12 @@ store_get_statistics (struct store *store, struct store_statistics *s)
         (struct codec){ tier->kind, atomic_load (&tier->level) };
     s->pages_stored += s->tiers[i].pages;
     s->compr_bytes += s->tiers[i].compr_bytes;
+  }
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    s->backings[i].checksum_errors =
+        atomic_load (&store->backings[i].checksum_errors);
+    s->pages_stored += s->backings[i].pages;
+    s->compr_bytes += s->backings[i].compr_bytes;
   }
   s->mem_used_bytes = store_memory_used (store);
   s->mem_used_peak_bytes = atomic_load (&store->peak);
@@ -76,4 +92,30 @@ store_get_statistics (struct store *store, struct store_statistics *s)
   s->segments_cleaned = atomic_load (&store->cleaner.segments_cleaned);
   s->bytes_copied = atomic_load (&store->cleaner.bytes_copied);
   s->cleaner_nanoseconds = atomic_load (&store->cleaner.nanoseconds);
+}
+
+void
+store_get_cgroup_statistics (struct store *store,
+                             struct store_cgroup_statistics *cgroups,
+                             uint32_t count)
+{
+  uint32_t high = segments_high_water (&store->segments);
+
+  memset (cgroups, 0, count * sizeof *cgroups);
+  for (uint32_t i = 0; i < high; ++i) {
+    struct segment *segment = store_segment (store, i);
+    uint64_t contents = atomic_load (&segment->contents);
+    uint32_t cgroup = owner_cgroup (atomic_load (&segment->owner));
+
+    if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE ||
+        cgroup >= count)
+      continue;
+    if (place_is_frame (atomic_load (&segment->place)))
+      cgroups[cgroup].pages_memory += contents_objects (contents);
+    else
+      cgroups[cgroup].pages_backing += contents_objects (contents);
+    cgroups[cgroup].compr_bytes += contents_bytes (contents);
+  }
+  for (uint32_t i = 0; i < count && i < atomic_load (&store->cgroups); ++i)
+    cgroups[i].pages_same = atomic_load (&store->same[i]);
 }

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ reserve_for (uint64_t pool_limit)
   return frames > RESERVE_MOST ? RESERVE_MOST : (uint32_t) frames;
 }
 
+/* Segments there may be, in memory and on backings: 8 TiB of them. */
+#define SEGMENTS_MOST (UINT32_C (1) << 25)
+
 /* Frames that the arena must have addresses for: the limit may be raised, at
  * most to the machine's memory.
  */
@@ -38,19 +42,23 @@ arena_capacity (uint64_t pool_limit)
 }
 
 static bool
+tier_valid (const struct store_tier_options *tier)
+{
+  return tier->prio >= 1 && tier->prio <= STORE_TIERS &&
+         codec_level_valid (tier->codec.kind, tier->codec.level);
+}
+
+static bool
 options_valid (const struct store_options *options)
 {
   if (options->size == 0 || options->size % PAGE_BYTES ||
       options->size / PAGE_BYTES >= UINT32_MAX || options->tiers_count == 0 ||
       options->tiers_count > STORE_TIERS)
     return false;
-  for (unsigned i = 0; i < options->tiers_count; ++i) {
-    const struct store_tier_options *tier = &options->tiers[i];
-
-    if ((i > 0 && tier->prio <= options->tiers[i - 1].prio) ||
-        !codec_level_valid (tier->codec.kind, tier->codec.level))
+  for (unsigned i = 0; i < options->tiers_count; ++i)
+    if (!tier_valid (&options->tiers[i]) ||
+        (i > 0 && options->tiers[i].prio <= options->tiers[i - 1].prio))
       return false;
-  }
   return true;
 }
 
@@ -67,15 +75,10 @@ store_create (const struct store_options *options, struct store **result)
   store = aligned_alloc (64, (sizeof *store + 63) / 64 * 64);
   if (!store)
     return -1;
-  *store = (struct store){ .size = options->size,
-                           .tiers_count = options->tiers_count };
+  *store = (struct store){ .size = options->size };
   atomic_init (&store->pool_limit, options->pool_limit);
-  for (unsigned i = 0; i < options->tiers_count; ++i) {
-    store->tiers[i].prio = options->tiers[i].prio;
-    store->tiers[i].kind = options->tiers[i].codec.kind;
-    atomic_init (&store->tiers[i].level, options->tiers[i].codec.level);
-    atomic_init (&store->tiers[i].limit, options->tiers[i].limit);
-  }
+  for (unsigned i = 0; i < options->tiers_count; ++i)
+    store_add_tier (store, &options->tiers[i]);
   pthread_mutex_init (&store->workers_lock, NULL);
   if (workers_create (store) == -1) {
     free (store);
@@ -84,10 +87,11 @@ store_create (const struct store_options *options, struct store **result)
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
   store->same =
       region_reserve (SLOT_CGROUPS * sizeof *store->same);
-  if (slots_create (&store->slots, options->size / PAGE_BYTES) == -1 ||
+  if (slots_create (&store->slots, options->size / PAGE_BYTES,
+                    &store->arena.keeper) == -1 ||
       arena_create (&store->arena, frames,
                     reserve_for (options->pool_limit)) == -1 ||
-      segments_create (&store->segments, frames) == -1 || !store->owners ||
+      segments_create (&store->segments, SEGMENTS_MOST) == -1 || !store->owners ||
       !store->same || cleaner_create (store) == -1) {
     store_free (store);
     errno = ENOMEM;
@@ -104,6 +108,7 @@ keeper_run (void *data)
 
   while (!atomic_load (&store->stop)) {
     arena_keep (&store->arena);
+    slots_keep (&store->slots);
     wake_wait (&store->arena.keeper, -1);
   }
   return NULL;
@@ -115,6 +120,7 @@ store_start (struct store *store)
   int error;
 
   arena_keep (&store->arena);
+  slots_keep (&store->slots);
   if (worker_prepare (store) == -1)
     return -1;
   error = pthread_create (&store->keeper_thread, NULL, keeper_run, store);
@@ -161,8 +167,54 @@ store_size (const struct store *store)
 }
 
 void
+store_set_backing (struct store *store, unsigned index,
+                   struct backing *backing)
+{
+  /* No extent is used, so nobody new comes to give one back. */
+  while (!backing && atomic_load (&store->backings[index].leaving) > 0)
+    sched_yield ();
+  atomic_store (&store->backings[index].backing, backing);
+}
+
+void
+store_set_promote (struct store *store, unsigned index, bool promote)
+{
+  atomic_store (&store->backings[index].promote, promote);
+}
+
+int
+store_add_tier (struct store *store, const struct store_tier_options *options)
+{
+  struct tier *tier = &store->tiers[(options->prio - 1) % STORE_TIERS];
+
+  if (!tier_valid (options) || atomic_load (&tier->present)) {
+    errno = EINVAL;
+    return -1;
+  }
+  tier->kind = options->codec.kind;
+  atomic_store (&tier->level, options->codec.level);
+  atomic_store (&tier->limit, options->limit);
+  atomic_store (&tier->present, true);
+  return 0;
+}
+
+bool
+store_has_tier (struct store *store, unsigned tier)
+{
+  return tier < STORE_TIERS && tier_present (store, tier);
+}
+
+uint64_t
+store_pool_limit (const struct store *store)
+{
+  return atomic_load (&store->pool_limit);
+}
+
+void
 store_set_pool_limit (struct store *store, uint64_t limit)
 {
+  /* With room to clean into, also when the limit is far exceeded now. */
+  atomic_store (&store->lowered, atomic_load (&store->frames) + 2);
   atomic_store (&store->pool_limit, limit);
   atomic_store (&store->arena.reserve, reserve_for (limit));
   wake_ring (&store->arena.keeper);
@@ -172,6 +224,8 @@ store_set_pool_limit (struct store *store, uint64_t limit)
 void
 store_set_tier_limit (struct store *store, unsigned tier, uint64_t limit)
 {
+  atomic_store (&store->tiers[tier].lowered,
+                atomic_load (&store->tiers[tier].frames) + 2);
   atomic_store (&store->tiers[tier].limit, limit);
   atomic_store (&store->tiers[tier].full, false);
 }

@@ -19,6 +19,7 @@
 #include "store/codec.h"
 
 #define STORE_TIERS 4
+#define STORE_BACKINGS 4
 #define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
 
 struct store;
@@ -77,9 +78,27 @@ extern int store_extents (struct store *store, uint64_t count, uint64_t offset,
                                            enum store_extent kind),
                           void *opaque);
 
+/* Make a backing known by its INDEX, or NULL when no segment is placed there
+ * any more.  PROMOTE: a page read from it returns to its memory tier.
+ */
+struct backing;
+extern void store_set_backing (struct store *store, unsigned index,
+                               struct backing *backing);
+extern void store_set_promote (struct store *store, unsigned index,
+                               bool promote);
+
+extern uint64_t store_pool_limit (const struct store *store);
+
+/* Bytes of memory that stored pages cost now. */
+extern uint64_t store_memory_used (struct store *store);
+
 /* Live changes.  A limit below what is in use is approached by cleaning (and
  * writeback, where there is any); meanwhile nothing new is stored above it.
  */
+/* Tiers are told apart by their index, which is their prio - 1. */
+extern int store_add_tier (struct store *store,
+                           const struct store_tier_options *options);
+extern bool store_has_tier (struct store *store, unsigned tier);
 extern void store_set_pool_limit (struct store *store, uint64_t limit);
 extern void store_set_tier_limit (struct store *store, unsigned tier,
                                   uint64_t limit);
@@ -99,6 +118,15 @@ struct store_tier_statistics {
   struct codec codec;
 };
 
+struct store_backing_statistics {
+  uint64_t pages, compr_bytes, segments;
+  uint64_t checksum_errors; /* objects that came back wrong */
+};
+
+struct store_cgroup_statistics {
+  uint64_t pages_memory, pages_backing, pages_same, compr_bytes;
+};
+
 struct store_statistics {
   uint64_t pages_stored; /* with pages_same */
   uint64_t pages_same;
@@ -112,7 +140,8 @@ struct store_statistics {
   uint64_t read_errors, write_errors; /* requests */
   uint64_t segments_cleaned, bytes_copied;
   uint64_t cleaner_nanoseconds; /* of CPU, all threads that cleaned */
-  struct store_tier_statistics tiers[STORE_TIERS];
+  struct store_tier_statistics tiers[STORE_TIERS]; /* by prio - 1 */
+  struct store_backing_statistics backings[STORE_BACKINGS];
 };
 
 /* A snapshot, not atomic as a whole: what moves meanwhile may be counted
@@ -120,6 +149,11 @@ struct store_statistics {
  */
 extern void store_get_statistics (struct store *store,
                                   struct store_statistics *statistics);
+
+/* The same by cgroup: fill the array for the first COUNT cgroups. */
+extern void store_get_cgroup_statistics (
+    struct store *store, struct store_cgroup_statistics *cgroups,
+    uint32_t count);
 
 /* Walk the live state and prove its invariants (tests; nothing may be in
  * progress): every slot word points at an object of its slot, live counts add

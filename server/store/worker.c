@@ -3,23 +3,28 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store/worker.h"
+
+/* A page is stored raw unless compression saves at least this. */
+#define LEAST_SAVING 64
 
 static struct worker *
 worker_create (struct store *store)
 {
-  struct codec codecs[STORE_TIERS];
+  struct codec codecs[STORE_TIERS] = { { CODEC_NONE, 0 } };
   struct worker *worker =
       aligned_alloc (64, (sizeof *worker + 63) / 64 * 64);
 
   if (!worker)
     return NULL;
   *worker = (struct worker){ .store = store };
-  for (unsigned i = 0; i < store->tiers_count; ++i)
-    codecs[i] = (struct codec){ store->tiers[i].kind,
+  for (unsigned i = 0; i < STORE_TIERS; ++i)
+    if (tier_present (store, i))
+      codecs[i] = (struct codec){ store->tiers[i].kind,
                                 atomic_load (&store->tiers[i].level) };
-  worker->codec = codec_context_create (codecs, store->tiers_count);
+  worker->codec = codec_context_create (codecs, STORE_TIERS);
   if (!worker->codec) {
     free (worker);
     return NULL;
@@ -100,6 +105,7 @@ workers_free (struct store *store)
   for (struct worker *worker = store->workers; worker; worker = next) {
     next = worker->next;
     codec_context_free (worker->codec);
+    backed_free (&worker->backed);
     free (worker);
   }
   store->workers = store->idle_workers = NULL;
@@ -115,4 +121,25 @@ workers_create (struct store *store)
     return -1;
   }
   return 0;
+}
+
+void
+worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
+                    const void *page, unsigned char *room)
+{
+  const struct tier *tier = &worker->store->tiers[number];
+  struct codec codec = { tier->kind, atomic_load_explicit (
+                                         &tier->level, memory_order_relaxed) };
+  struct object *object = (struct object *) room;
+  size_t length = codec_compress (worker->codec, number, codec, page,
+                                  object->bytes, PAGE_BYTES - LEAST_SAVING);
+
+  if (length == 0) {
+    length = PAGE_BYTES;
+    memcpy (object->bytes, page, PAGE_BYTES);
+  }
+  object->slot = (uint32_t) slot;
+  object->length = (uint16_t) length;
+  object->checksum =
+      object_checksum (object->slot, object->bytes, object->length);
 }

@@ -9,6 +9,7 @@
 #define TIERSWAP_WORKER_H
 
 #include "store/append.h"
+#include "store/backed.h"
 #include "store/internal.h"
 
 /* Pages compressed before they are appended together. */
@@ -26,6 +27,8 @@ struct worker {
   struct worker *next, *next_idle;
   struct codec_context *codec;
   struct worker_counters counters;
+  struct backed_reads backed;
+  uint64_t room_deadline; /* of the request: how long it may wait for room */
   struct append batch[BATCH_PAGES];
   const unsigned char *pages[BATCH_PAGES]; /* the batch, uncompressed */
   unsigned char page[PAGE_BYTES] __attribute__ ((aligned (64)));
@@ -41,6 +44,13 @@ extern int workers_create (struct store *store);
 /* Make one ready for a thread that will come. */
 extern int worker_prepare (struct store *store);
 extern void workers_free (struct store *store);
+
+/* Compress the page of SLOT for TIER into ROOM, OBJECT_ROOM bytes, as an
+ * object with its header.
+ */
+extern void worker_make_object (struct worker *worker, unsigned tier,
+                                uint64_t slot, const void *page,
+                                unsigned char *room);
 
 static inline void
 worker_count (_Atomic uint64_t *counter, uint64_t n)

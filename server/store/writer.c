@@ -5,57 +5,26 @@
 #include <config.h>
 
 #include <errno.h>
-#include <time.h>
 
 #include "store/cleaner.h"
 #include "store/page.h"
 #include "store/reader.h"
-
-/* A page is stored raw unless compression saves at least this. */
-#define LEAST_SAVING 64
-
-/* When the cleaner has no frame to work with, others are about to give some
- * back: look again so often, a tenth of a millisecond apart.
- */
-#define ROOM_RETRIES 200
-
-static struct codec
-tier_codec (const struct tier *tier)
-{
-  return (struct codec){ tier->kind, atomic_load_explicit (
-                                         &tier->level, memory_order_relaxed) };
-}
+#include "store/room.h"
 
 /* The first tier of at least this prio, or the last one. */
 static unsigned
 first_tier (struct store *store, unsigned prio)
 {
-  unsigned tier = 0;
+  unsigned tier = prio > 0 ? prio - 1 : 0;
 
-  while (tier + 1 < store->tiers_count && store->tiers[tier].prio < prio)
-    tier++;
+  if (tier < STORE_TIERS && tier_present (store, tier))
+    return tier;
+  tier = tier_after (store, tier);
+  if (tier < STORE_TIERS)
+    return tier;
+  for (tier = STORE_TIERS - 1; !tier_present (store, tier); --tier)
+    ;
   return tier;
-}
-
-/* Compress a page for TIER into ROOM, with its header. */
-static void
-make_object (struct store *store, struct worker *worker, unsigned tier,
-             uint64_t slot, const void *page, unsigned char *room)
-{
-  struct object *object = (struct object *) room;
-  size_t length = codec_compress (worker->codec, tier,
-                                  tier_codec (&store->tiers[tier]), page,
-                                  object->bytes, PAGE_BYTES - LEAST_SAVING);
-
-  if (length == 0) {
-    length = PAGE_BYTES;
-    memcpy (object->bytes, page, PAGE_BYTES);
-  }
-  object->slot = (uint32_t) slot;
-  object->length = (uint16_t) length;
-  object->reserved = 0;
-  object->checksum =
-      object_checksum (object->slot, object->bytes, object->length);
 }
 
 static uint32_t
@@ -67,27 +36,6 @@ object_owner (const struct object *object, unsigned tier,
                        : 0;
 
   return owner_index (placement->cgroup, tier, class);
-}
-
-/* Make room where there is none, by cleaning.  False if there is nothing left
- * to clean.
- */
-static bool
-make_room (struct store *store, unsigned tier, int full)
-{
-  uint32_t which = full == ROOM_TIER_FULL ? tier : ANY_TIER;
-  const struct timespec moment = { 0, 100000 };
-
-  for (unsigned i = 0; i < ROOM_RETRIES; ++i) {
-    int r = cleaner_clean_one (store, which, CLEANER_WORTH);
-
-    if (r > 0)
-      return true;
-    if (r == 0)
-      return false;
-    nanosleep (&moment, NULL);
-  }
-  return false;
 }
 
 static int write_page (struct store *store, struct worker *worker,
@@ -105,10 +53,6 @@ fall_back (struct store *store, struct worker *worker, unsigned from,
   const unsigned char *pages[BATCH_PAGES];
   uint32_t slots[BATCH_PAGES];
 
-  if (tier + 1 >= store->tiers_count) {
-    errno = ENOSPC;
-    return -1;
-  }
   atomic_store_explicit (&store->tiers[tier].full, true,
                          memory_order_relaxed);
   for (unsigned i = 0; i < count; ++i) {
@@ -116,8 +60,8 @@ fall_back (struct store *store, struct worker *worker, unsigned from,
     slots[i] = worker->batch[from + i].slot;
   }
   for (unsigned i = 0; i < count; ++i)
-    if (write_page (store, worker, slots[i], pages[i], tier + 1, placement) ==
-        -1)
+    if (write_page (store, worker, slots[i], pages[i],
+                    tier_after (store, tier), placement) == -1)
       return -1;
   return 0;
 }
@@ -139,13 +83,20 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
 
     if (r > 0)
       done += r;
-    else if (!make_room (store, tier, r))
+    else if (room_clean (store, tier, r))
+      continue;
+    else if (tier_after (store, tier) < STORE_TIERS)
       return fall_back (store, worker, done, count - done, tier,
                         placement) == -1
                  ? -1
                  : 1;
+    else if (!room_wait (store, worker)) {
+      errno = ENOSPC;
+      return -1;
+    }
   }
   cleaner_pace (store, opened);
+  room_throttle (store, count);
   return 0;
 }
 
@@ -162,10 +113,10 @@ write_same (struct store *store, uint64_t slot, uint64_t pattern,
 static unsigned
 skip_full_tiers (struct store *store, unsigned tier)
 {
-  while (tier + 1 < store->tiers_count &&
-         atomic_load_explicit (&store->tiers[tier].full,
-                               memory_order_relaxed))
-    tier++;
+  while (atomic_load_explicit (&store->tiers[tier].full,
+                               memory_order_relaxed) &&
+         tier_after (store, tier) < STORE_TIERS)
+    tier = tier_after (store, tier);
   return tier;
 }
 
@@ -188,7 +139,7 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       write_same (store, slot, pattern, placement->cgroup);
       continue;
     }
-    make_object (store, worker, tier, slot, page, room);
+    worker_make_object (worker, tier, slot, page, room);
     next_owner = object_owner ((struct object *) room, tier, placement);
     if (batched > 0 && next_owner != owner) {
       r = flush (store, worker, owner, batched, placement);
@@ -197,7 +148,7 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       if (r == 0)
         memmove (worker->room, room, OBJECT_ROOM);
       else
-        make_object (store, worker, tier, slot, page, worker->room);
+        worker_make_object (worker, tier, slot, page, worker->room);
       room = worker->room;
       batched = 0;
     }
@@ -261,6 +212,7 @@ write_part (struct store *store, struct worker *worker,
   for (;;) {
     struct append entry = { .object = (struct object *) worker->room,
                             .slot = (uint32_t) part->slot };
+    struct append_target target = { .stream = STREAM_FRESH };
     struct reading reading;
     uint64_t pattern;
     bool done;
@@ -280,13 +232,12 @@ write_part (struct store *store, struct worker *worker,
                               placement->cgroup);
     }
     else {
-      make_object (store, worker, tier, part->slot, worker->page,
+      worker_make_object (worker, tier, part->slot, worker->page,
                    worker->room);
       entry.expected = reading.word;
       entry.pattern = reading.pattern;
-      r = append_replace (store,
-                          object_owner (entry.object, tier, placement),
-                          STREAM_FRESH, &entry, 1, false);
+      target.owner = object_owner (entry.object, tier, placement);
+      r = append_replace (store, &target, &entry, 1);
       done = r > 0 && entry.done;
     }
     if (done)
@@ -296,7 +247,11 @@ write_part (struct store *store, struct worker *worker,
       cleaner_pace (store, opened);
       return 0;
     }
-    if (r < 0 && !make_room (store, tier, r) && ++tier == store->tiers_count) {
+    if (r >= 0 || room_clean (store, tier, r))
+      continue;
+    if (tier_after (store, tier) < STORE_TIERS)
+      tier = tier_after (store, tier);
+    else if (!room_wait (store, worker)) {
       errno = ENOSPC;
       return -1;
     }
@@ -336,6 +291,7 @@ begin (struct store *store, uint64_t count, uint64_t offset,
   *worker = worker_get (store);
   if (!*worker)
     return -1;
+  (*worker)->room_deadline = 0;
   if (placement && count > 0) {
     note_cgroup (store, placement->cgroup);
     touch (store, count, offset);

@@ -2,3 +2,39 @@
 noinst_PROGRAMS += tests/bench/backing-io
 tests_bench_backing_io_SOURCES = tests/bench/backing-io.c
 tests_bench_backing_io_LDADD = libtierswap.la
+# What it costs, beside what it is measured against: see README.md here.
+noinst_LTLIBRARIES += libfigures.la
+libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
+
+noinst_PROGRAMS += capture-pages bench-store bench-memory nbd-load
+
+capture_pages_SOURCES = tests/bench/capture-pages.c
+capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
+capture_pages_LDADD = $(XXHASH_LIBS)
+
+bench_store_SOURCES = tests/bench/bench-store.c
+bench_store_CFLAGS = $(AM_CFLAGS) $(LZ4_CFLAGS) $(ZSTD_CFLAGS)
+bench_store_LDADD = libfigures.la libtierswap.la $(LZ4_LIBS) $(ZSTD_LIBS)
+
+bench_memory_SOURCES = tests/bench/bench-memory.c
+bench_memory_LDADD = libfigures.la libtierswap.la
+
+nbd_load_SOURCES = tests/bench/nbd-load.c
+nbd_load_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
+nbd_load_LDADD = libfigures.la $(LIBNBD_LIBS)
+
+EXTRA_DIST += \
+	tests/bench/README.md \
+	tests/bench/bench.sh \
+	tests/bench/bench-memory.sh \
+	tests/bench/bench-nbd.sh \
+	tests/bench/capture-pages.sh
+
+# The captured pages stay in the build folder, so that runs there compare.
+CLEANFILES += bench-pages bench-pages.txt
+
+# SECTIONS="store memory nbd" chooses; none is all.
+.PHONY: bench
+bench: all
+	@srcdir=$(abs_srcdir) builddir=$(abs_builddir) SANITIZER=$(SANITIZER) \
+	  $(abs_srcdir)/tests/bench/bench.sh $(SECTIONS)

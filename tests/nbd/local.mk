@@ -30,8 +30,31 @@ tests_nbd_four_connections_LDADD = $(nbd_ldadd)
 
 nbd_programs += tests/nbd/disconnect
 tests_nbd_disconnect_SOURCES = tests/nbd/disconnect.c
-tests_nbd_disconnect_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_disconnect_CPPFLAGS = $(nbd_cppflags) $(NBDKIT_CFLAGS)
 tests_nbd_disconnect_LDADD = $(nbd_ldadd)
+
+nbd_programs += tests/nbd/snapshot
+tests_nbd_snapshot_SOURCES = tests/nbd/snapshot.c
+tests_nbd_snapshot_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_snapshot_LDADD = $(nbd_ldadd)
+
+nbd_programs += tests/nbd/single
+tests_nbd_single_SOURCES = tests/nbd/single.c
+tests_nbd_single_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_single_LDADD = $(nbd_ldadd)
+
+nbd_scripts += \
+	tests/nbd/background.sh \
+	tests/nbd/bad-arguments.sh \
+	tests/nbd/exports.sh \
+	tests/nbd/filters.sh \
+	tests/nbd/fio.sh \
+	tests/nbd/install.sh \
+	tests/nbd/statistics.sh \
+	tests/nbd/swap-option.sh \
+	tests/nbd/tls.sh \
+	tests/nbd/uninstalled.sh \
+	tests/nbd/unprivileged.sh
 
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)

@@ -1,10 +1,12 @@
 # Each part of the server alone.
 unit_tests =
+unit_scripts =
 unit_ldadd = libtierswap.la $(CMOCKA_LIBS)
 unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 
 noinst_LTLIBRARIES += tests/unit/libpages.la
-tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h
+tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
+	tests/unit/model.c tests/unit/model.h tests/unit/test.h
 
 unit_tests += tests/unit/test-codec
 tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
@@ -40,6 +42,48 @@ unit_tests += tests/unit/test-model
 tests_unit_test_model_SOURCES = tests/unit/test-model.c
 tests_unit_test_model_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-model-backed
+tests_unit_test_model_backed_SOURCES = tests/unit/test-model-backed.c
+tests_unit_test_model_backed_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_model_backed_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+# The configuration.
+unit_tests += tests/unit/test-config
+tests_unit_test_config_SOURCES = tests/unit/test-config.c
+tests_unit_test_config_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-load
+tests_unit_test_config_load_SOURCES = tests/unit/test-config-load.c
+tests_unit_test_config_load_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_load_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-memory
+tests_unit_test_config_memory_SOURCES = tests/unit/test-config-memory.c
+tests_unit_test_config_memory_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_memory_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-mistakes
+tests_unit_test_config_mistakes_SOURCES = tests/unit/test-config-mistakes.c
+tests_unit_test_config_mistakes_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_mistakes_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-size
+tests_unit_test_config_size_SOURCES = tests/unit/test-config-size.c
+tests_unit_test_config_size_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_size_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-config-threads
+tests_unit_test_config_threads_SOURCES = tests/unit/test-config-threads.c
+tests_unit_test_config_threads_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_config_threads_LDADD = $(unit_ldadd)
+
+# The examples of the manual and of conf/ are what the server takes.
+check_PROGRAMS += tests/unit/parse-config
+tests_unit_parse_config_SOURCES = tests/unit/parse-config.c
+tests_unit_parse_config_LDADD = libtierswap.la
+unit_scripts += tests/unit/test-manual-config.sh
 
 # The backings.
 unit_tests += tests/unit/test-backing-extents
@@ -78,8 +122,9 @@ tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += $(unit_tests)
-TESTS += $(unit_tests)
+TESTS += $(unit_tests) $(unit_scripts)
+EXTRA_DIST += $(unit_scripts)
 
 .PHONY: check-unit
 check-unit:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(unit_tests)"
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(unit_tests) $(unit_scripts)"

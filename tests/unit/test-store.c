@@ -223,7 +223,7 @@ test_fall_back (void **state)
   s = statistics (store);
   assert_true (s.tiers[0].mem_used_bytes <= 1 * MIB);
   assert_true (s.tiers[0].pages > 200);
-  assert_int_equal (s.tiers[0].pages + s.tiers[1].pages, 2000);
+  assert_int_equal (s.tiers[0].pages + s.tiers[2].pages, 2000);
   for (unsigned i = 0; i < 2000; ++i)
     expect (store, i, PAGE_HALF, i);
   assert_int_equal (store_check (store), 0);
@@ -250,7 +250,7 @@ test_prio (void **state)
   }
   s = statistics (store);
   assert_int_equal (s.tiers[0].pages, 1);
-  assert_int_equal (s.tiers[1].pages, 3);
+  assert_int_equal (s.tiers[2].pages, 3);
   for (unsigned i = 0; i < 4; ++i)
     expect (store, i, PAGE_TEXT, i);
   store_free (store);
@@ -319,13 +319,13 @@ test_level (void **state)
 
   (void) state;
   page_make (page, PAGE_TEXT, 1);
-  store_set_tier_level (store, 1, -100);
+  store_set_tier_level (store, 2, -100);
   assert_int_equal (store_write (store, page, PAGE, 0, &dense), 0);
   before = statistics (store).compr_bytes;
-  store_set_tier_level (store, 1, 19);
+  store_set_tier_level (store, 2, 19);
   assert_int_equal (store_write (store, page, PAGE, PAGE, &dense), 0);
   assert_true (statistics (store).compr_bytes - before < before);
-  assert_int_equal (statistics (store).tiers[1].codec.level, 19);
+  assert_int_equal (statistics (store).tiers[2].codec.level, 19);
   expect (store, 0, PAGE_TEXT, 1);
   expect (store, 1, PAGE_TEXT, 1);
   store_free (store);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The backing tiers of a device: which there are, by name and prio, and which
+ * one takes a segment.
+ *
+ * A backing keeps its index from when it is added until it is removed: places
+ * of segments name it.  All changes are made under the device's lock; the
+ * writeback thread looks at them without it.
+ */
+#ifndef TIERSWAP_BACKINGS_H
+#define TIERSWAP_BACKINGS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "backing/backing.h"
+#include "policy/config.h"
+#include "store/store.h"
+
+struct tier_backing {
+  struct backing *_Atomic backing; /* NULL: this index is free */
+  char name[33];
+  _Atomic unsigned prio;
+  _Atomic bool draining; /* asked for */
+  _Atomic bool leaving;  /* to be closed when it is empty */
+  _Atomic bool stuck;    /* what is left could not be moved */
+};
+
+struct backings {
+  struct store *store;
+  pthread_mutex_t *lock; /* the device's */
+  struct tier_backing list[STORE_BACKINGS];
+};
+
+/* Open a backing and make it known to the store.  TAKES: it takes segments at
+ * once; otherwise only when its drain is called off.  Returns its index, or -1
+ * with errno, and *ERROR to free() says why.
+ */
+extern int backings_add (struct backings *backings,
+                         const struct config_backing *config, bool takes,
+                         char **error);
+
+/* Drain a backing, or stop draining it; LEAVE: and close it then. */
+extern void backings_drain (struct backings *backings, unsigned index,
+                            bool drain, bool leave);
+
+/* Take an empty backing (nothing stored there) away and close it. */
+extern void backings_remove (struct backings *backings, unsigned index);
+
+/* Close all, after the store is gone. */
+extern void backings_close (struct backings *backings);
+
+/* The index of NAME, or -1 with errno ENOENT. */
+extern int backings_find (const struct backings *backings, const char *name);
+
+/* The backing that takes a segment of writeback class PRIO now: of that prio,
+ * or of the next higher one if it is full or failed.  ANYWHERE: of any prio
+ * rather than none.  EXCEPT is not taken.  -1 with errno ENOSPC if there is
+ * none.
+ */
+extern int backings_choose (const struct backings *backings, unsigned prio,
+                            bool anywhere, int except);
+
+/* Extents free on all backings that take segments, but for EXCEPT. */
+extern uint64_t backings_free_extents (const struct backings *backings,
+                                       int except);
+
+#endif /* TIERSWAP_BACKINGS_H */

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reloading: the configuration file is read again and compared with what runs.
+ * First everything that could be refused is looked at, then all is changed.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/change.h"
+
+static const struct config_tier *
+tier_of_prio (const struct config *config, unsigned prio)
+{
+  for (unsigned i = 0; i < config->tiers_count; ++i)
+    if (config->tiers[i].prio == prio)
+      return &config->tiers[i];
+  return NULL;
+}
+
+static const struct config_backing *
+backing_of_name (const struct config *config, const char *name)
+{
+  for (unsigned i = 0; i < config->backings_count; ++i)
+    if (strcmp (config->backings[i].name, name) == 0)
+      return &config->backings[i];
+  return NULL;
+}
+
+static bool
+same_text (const char *a, const char *b)
+{
+  return a == b || (a && b && strcmp (a, b) == 0);
+}
+
+/* Tiers that run stay as they are but for limit, level and demote_age. */
+static int
+check_tiers (const struct config *old, const struct config *new, char **error)
+{
+  for (unsigned i = 0; i < old->tiers_count; ++i) {
+    const struct config_tier *was = &old->tiers[i];
+    const struct config_tier *is = tier_of_prio (new, was->prio);
+
+    if (!is || strcmp (is->name, was->name) != 0)
+      return change_refused (error, EBUSY,
+                             "%s: tier \"%s\" (prio %u) is in use: a tier "
+                             "cannot be removed or renamed while running",
+                             new->file, was->name, was->prio);
+    if (is->codec.kind != was->codec.kind)
+      return change_refused (error, EBUSY,
+                             "%s:%d: the codec of tier \"%s\" is %s and cannot "
+                             "be changed while running: add another tier",
+                             new->file, is->line, is->name,
+                             codec_name (was->codec.kind));
+  }
+  return 0;
+}
+
+static int
+check_backing (const struct config *config, const struct config_backing *was,
+               const struct config_backing *is, char **error)
+{
+  if (!same_text (was->path, is->path) || !same_text (was->uri, is->uri) ||
+      was->encrypt != is->encrypt)
+    return change_refused (error, EBUSY,
+                           "%s:%d: path, uri and encrypt of backing \"%s\" "
+                           "cannot be changed while running: remove it and "
+                           "add another name",
+                           config->file, is->line, is->name);
+  return 0;
+}
+
+static int
+check (struct device *device, const struct config *new, char **error)
+{
+  const struct config *old = device->config;
+
+  if (new->size != old->size && new->size != 0)
+    return change_refused (error, EBUSY,
+                           "%s: the device's size is %llu bytes and cannot be "
+                           "changed while running",
+                           new->file, (unsigned long long) old->size);
+  if (!same_text (old->state, new->state))
+    return change_refused (error, EBUSY,
+                           "%s: pool.state cannot be changed while running",
+                           new->file);
+  if (check_tiers (old, new, error) == -1)
+    return -1;
+  for (unsigned i = 0; i < old->backings_count; ++i) {
+    const struct config_backing *was = &old->backings[i];
+    const struct config_backing *is = backing_of_name (new, was->name);
+
+    if (is && check_backing (new, was, is, error) == -1)
+      return -1;
+  }
+  return 0;
+}
+
+/* What was done to backings before the reload was sure to succeed. */
+struct undo {
+  unsigned added[STORE_BACKINGS], added_count;
+  struct {
+    struct backing *backing;
+    uint64_t size;
+  } resized[STORE_BACKINGS];
+  unsigned resized_count;
+};
+
+static void
+undo_all (struct device *device, const struct undo *undo)
+{
+  for (unsigned i = 0; i < undo->added_count; ++i)
+    backings_remove (&device->backings, undo->added[i]);
+  for (unsigned i = 0; i < undo->resized_count; ++i) {
+    char *error = NULL;
+
+    backing_resize (undo->resized[i].backing, undo->resized[i].size, &error);
+    free (error);
+  }
+}
+
+/* Open what is new (it takes nothing yet) and resize what is there. */
+static int
+prepare_backings (struct device *device, const struct config *new,
+                  struct undo *undo, char **error)
+{
+  for (unsigned i = 0; i < new->backings_count; ++i) {
+    const struct config_backing *is = &new->backings[i];
+    int index = backings_find (&device->backings, is->name);
+    struct backing *backing;
+
+    if (index == -1) {
+      index = backings_add (&device->backings, is, false, error);
+      if (index == -1)
+        return -1;
+      undo->added[undo->added_count++] = (unsigned) index;
+      continue;
+    }
+    backing = device->backings.list[index].backing;
+    if (is->size == 0 ||
+        is->size / EXTENT_BYTES == backing_extents (backing))
+      continue;
+    undo->resized[undo->resized_count].backing = backing;
+    undo->resized[undo->resized_count].size =
+        backing_extents (backing) * EXTENT_BYTES;
+    if (backing_resize (backing, is->size, error) == -1)
+      return -1;
+    undo->resized_count++;
+  }
+  return 0;
+}
+
+/* Does what leaves the backings that are not named any more fit into those
+ * that are, and memory?
+ */
+static int
+check_drains (struct device *device, const struct config *new, char **error)
+{
+  uint64_t needed = 0, there = 0, memory = change_memory_room (device);
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct tier_backing *b = &device->backings.list[i];
+    struct backing *backing = atomic_load (&b->backing);
+
+    if (!backing)
+      continue;
+    if (!backing_of_name (new, b->name))
+      needed += backing_extents_used (backing) * EXTENT_BYTES;
+    else if (backing_state (backing) != BACKING_FAILED)
+      there += (backing_extents (backing) - backing_extents_used (backing)) *
+               EXTENT_BYTES;
+  }
+  if (needed > there + memory)
+    return change_refused (
+        error, ENOSPC,
+        "%s: the backings that are gone from it hold %llu bytes, the others "
+        "have room for %llu and memory for %llu: %llu bytes are missing",
+        new->file, (unsigned long long) needed, (unsigned long long) there,
+        (unsigned long long) memory,
+        (unsigned long long) (needed - there - memory));
+  return 0;
+}
+
+/* This cannot fail any more. */
+static void
+change_backings (struct device *device, const struct config *new)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct tier_backing *b = &device->backings.list[i];
+    const struct config_backing *is;
+
+    if (!atomic_load (&b->backing))
+      continue;
+    is = backing_of_name (new, b->name);
+    if (is) {
+      atomic_store (&b->prio, is->prio);
+      store_set_promote (device->store, i, is->promote);
+    }
+    backings_drain (&device->backings, i, !is, !is);
+  }
+}
+
+static void
+change_tiers (struct device *device, const struct config *new)
+{
+  for (unsigned i = 0; i < new->tiers_count; ++i) {
+    const struct config_tier *is = &new->tiers[i];
+    const struct store_tier_options options = { is->prio, is->codec,
+                                                is->limit };
+
+    if (!store_has_tier (device->store, is->prio - 1))
+      store_add_tier (device->store, &options);
+    store_set_tier_limit (device->store, is->prio - 1, is->limit);
+    store_set_tier_level (device->store, is->prio - 1, is->codec.level);
+    writeback_set_demote_age (device->writeback, is->prio - 1,
+                              is->demote_age);
+  }
+}
+
+int
+device_reload (struct device *device, char **error)
+{
+  struct config *new;
+  const struct config_cgroup *root;
+  struct undo undo = { .added_count = 0 };
+  int r = -1;
+
+  *error = NULL;
+  pthread_mutex_lock (&device->lock);
+  if (!device->config->file) {
+    change_refused (error, ENOENT,
+                    "there is no configuration file: the server was started "
+                    "with its embedded default");
+    goto out;
+  }
+  new = config_load (device->config->file, error);
+  if (!new)
+    goto out;
+  if (device->size_given)
+    new->size = device->config->size;
+  if (check (device, new, error) == -1 ||
+      prepare_backings (device, new, &undo, error) == -1 ||
+      check_drains (device, new, error) == -1) {
+    int saved_errno = errno;
+
+    undo_all (device, &undo);
+    config_free (new);
+    errno = saved_errno;
+    goto out;
+  }
+  change_backings (device, new);
+  change_tiers (device, new);
+  store_set_pool_limit (device->store, new->pool_limit);
+  root = &new->cgroups[0];
+  device->root = (struct store_placement){
+    .prio = (uint8_t) root->prio,
+    .writeback_prio = (uint8_t) root->writeback_prio,
+    .writeback_size = (uint16_t) root->writeback_size,
+  };
+  config_free (device->config);
+  device->config = new;
+  writeback_configure (device->writeback, &new->writeback);
+  r = 0;
+out:
+  pthread_mutex_unlock (&device->lock);
+  return r;
+}

@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/message.h"
+#include "common/wake.h"
+#include "policy/writeback.h"
+#include "store/demote.h"
+#include "store/mover.h"
+#include "store/pick.h"
+#include "store/room.h"
+
+#define SECONDS_A_DAY 86400
+#define POLL_MILLISECONDS 1000
+
+/* Free extents of a backing, as a share of all, below which its sparse ones
+ * are merged; and what of an extent must be dead for that.
+ */
+#define FREE_SHARE 16
+#define SPARSE_SHARE 4
+
+/* Segments moved in one go before looking whether something else is more
+ * urgent.
+ */
+#define TURN 64
+
+struct writeback {
+  struct store *store;
+  struct backings *backings;
+  struct mover *mover;
+  struct wake wake;
+  pthread_t thread;
+  _Atomic bool stop;
+
+  _Atomic unsigned high, low, age;
+  _Atomic uint64_t limit;
+  _Atomic unsigned demote_ages[STORE_TIERS];
+
+  _Atomic uint64_t segments, pages, bytes, pages_demoted;
+  _Atomic uint64_t spent; /* of the daily limit, bytes */
+  time_t day;             /* when it was last reset */
+
+  pthread_mutex_t lock; /* of the command */
+  pthread_cond_t done;
+  const struct writeback_command *command; /* NULL: none */
+  int command_error;
+  struct writeback_counters command_counters;
+};
+
+static time_t
+seconds (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+static uint64_t
+limit_left (struct writeback *w)
+{
+  uint64_t limit = atomic_load (&w->limit), spent = atomic_load (&w->spent);
+
+  if (limit == 0)
+    return UINT64_MAX;
+  return limit > spent ? limit - spent : 0;
+}
+
+static void
+count (struct writeback *w, const struct moved *moved)
+{
+  if (moved->error || moved->to_memory)
+    return;
+  atomic_fetch_add (&w->segments, 1);
+  atomic_fetch_add (&w->pages, moved->pages);
+  atomic_fetch_add (&w->bytes, moved->bytes);
+  atomic_fetch_add (&w->spent, moved->bytes);
+}
+
+/* Wait for one move to end. */
+static bool
+collect (struct writeback *w)
+{
+  struct moved moved;
+
+  if (!mover_wait (w->mover, &moved))
+    return false;
+  count (w, &moved);
+  return true;
+}
+
+static void
+collect_all (struct writeback *w)
+{
+  while (collect (w))
+    ;
+}
+
+/* One pass: how far to go. */
+struct pass {
+  struct pick pick;
+  uint32_t least;    /* stored bytes: shorter objects stay */
+  uint64_t down_to;  /* bytes used in the pool; 0: everything that fits */
+  uint64_t max;      /* bytes to write, 0: no bound */
+  unsigned most;     /* segments to look at, 0: no bound */
+  bool seal;         /* open segments too, when the others are gone */
+  uint64_t started;  /* bytes whose writing was started */
+  unsigned progress; /* segments that were written or packed */
+  int error;         /* why it ended early: ENOSPC, EDQUOT */
+};
+
+static bool
+enough (struct writeback *w, const struct pass *pass)
+{
+  uint64_t in_flight =
+      (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
+
+  if (pass->max && pass->started >= pass->max)
+    return true;
+  return pass->down_to &&
+         store_memory_used (w->store) <= pass->down_to + in_flight;
+}
+
+/* Start to write a claimed segment to the backing that its class asks for.  -1
+ * with errno ENOSPC if none takes it; the claim has ended then.
+ */
+static int
+write_out (struct writeback *w, struct pass *pass, uint32_t segment)
+{
+  unsigned class = mover_class (w->store, segment);
+  int except = -1, backing;
+
+  while (mover_in_flight (w->mover) == MOVER_DEPTH)
+    collect (w);
+  for (;;) {
+    backing = backings_choose (w->backings, class, false, except);
+    if (backing == -1)
+      break;
+    if (mover_write (w->mover, segment, (unsigned) backing) == 0) {
+      pass->started += mover_bytes (w->store, segment);
+      pass->progress++;
+      return 0;
+    }
+    /* It filled up or failed just now. */
+    if (except == backing)
+      break;
+    except = backing;
+  }
+  mover_unclaim (w->store, segment);
+  pass->pick.classes &= ~(1u << class);
+  pass->error = errno = ENOSPC;
+  return -1;
+}
+
+/* A segment was picked: write it as it is, or pack what is cold of it. */
+static void
+handle (struct writeback *w, struct pass *pass, uint32_t segment)
+{
+  if (backings_choose (w->backings,
+                       mover_class (w->store, segment), false,
+                       -1) == -1) {
+    pass->pick.classes &= ~(1u << mover_class (w->store, segment));
+    pass->error = ENOSPC;
+    mover_unclaim (w->store, segment);
+    return;
+  }
+  if (mover_is_packed (w->store, segment, pass->least)) {
+    write_out (w, pass, segment);
+    return;
+  }
+  if (mover_pack (w->store, segment, pass->least) == 0) {
+    pass->progress++;
+    return;
+  }
+  /* No frame to pack into: rather write it with what is dead in it. */
+  if (mover_claim (w->store, segment))
+    write_out (w, pass, segment);
+}
+
+static void
+run_pass (struct writeback *w, struct pass *pass)
+{
+  bool sealed = false;
+  uint32_t segment;
+
+  for (unsigned n = 0; pass->most == 0 || n < pass->most; ++n) {
+    if (atomic_load (&w->stop) || pass->pick.classes == 0)
+      break;
+    if (enough (w, pass)) {
+      pass->error = 0;
+      break;
+    }
+    if (pass->max == 0 && limit_left (w) <
+                              (uint64_t) mover_in_flight (w->mover) *
+                                      EXTENT_BYTES +
+                                  1) {
+      pass->error = EDQUOT;
+      break;
+    }
+    if (limit_left (w) == 0) {
+      pass->error = EDQUOT;
+      break;
+    }
+    segment = pick_coldest (w->store, &pass->pick);
+    if (segment != PICK_NONE) {
+      handle (w, pass, segment);
+      continue;
+    }
+    /* What is being written may fail and come back. */
+    if (mover_in_flight (w->mover) > 0) {
+      collect (w);
+      continue;
+    }
+    if (!pass->seal || sealed ||
+        pick_seal (w->store, &pass->pick) == 0)
+      break;
+    sealed = true;
+  }
+}
+
+/* All classes that are ever written back. */
+#define WRITTEN_CLASSES ((1u << STORE_CLASSES) - 2)
+
+static struct pass
+pass_for (uint32_t age)
+{
+  uint32_t now = (uint32_t) seconds ();
+
+  return (struct pass){
+    .pick = { .tier = PICK_ANY,
+              .cgroup = PICK_ANY,
+              .classes = WRITTEN_CLASSES,
+              .before = age == 0 ? UINT32_MAX : now > age ? now - age : 0 },
+  };
+}
+
+/* The pool is above its mark, or writers wait. */
+static bool
+relieve (struct writeback *w)
+{
+  uint64_t limit = store_pool_limit (w->store);
+  uint64_t high = limit / 100 * atomic_load (&w->high);
+  uint64_t low = limit / 100 * atomic_load (&w->low);
+  uint64_t asked = room_asked (w->store);
+  struct pass pass = pass_for (0);
+  uint64_t began = 0, pages = atomic_load (&w->pages);
+  struct timespec start, end;
+
+  if (!room_waited_for (w->store) &&
+      store_memory_used (w->store) <= high) {
+    room_set_pace (w->store, high, 0);
+    return false;
+  }
+  clock_gettime (CLOCK_MONOTONIC, &start);
+  pass.down_to = low;
+  pass.most = TURN;
+  pass.seal = room_waited_for (w->store);
+  run_pass (w, &pass);
+  if (pass.progress == 0) {
+    collect_all (w);
+    room_in_vain (w->store, asked);
+    room_set_pace (w->store, high, 0);
+    return false;
+  }
+  clock_gettime (CLOCK_MONOTONIC, &end);
+  began = (uint64_t) ((end.tv_sec - start.tv_sec) * INT64_C (1000000000) +
+                      end.tv_nsec - start.tv_nsec);
+  pages = atomic_load (&w->pages) - pages;
+  if (pages > 0)
+    room_set_pace (w->store, high, began / pages + 1);
+  return true;
+}
+
+static bool
+write_aged (struct writeback *w)
+{
+  unsigned age = atomic_load (&w->age);
+  struct pass pass = pass_for (age);
+
+  if (age == 0)
+    return false;
+  pass.most = TURN;
+  pass.seal = true;
+  run_pass (w, &pass);
+  return pass.progress > 0;
+}
+
+static bool
+demote_aged (struct writeback *w)
+{
+  bool did = false;
+
+  for (unsigned tier = 0; tier < STORE_TIERS; ++tier) {
+    unsigned age = atomic_load (&w->demote_ages[tier]);
+    struct pass pass = pass_for (age);
+    bool sealed = false;
+
+    if (age == 0 || !store_has_tier (w->store, tier))
+      continue;
+    pass.pick.tier = tier;
+    pass.pick.classes = (1u << STORE_CLASSES) - 1;
+    for (unsigned n = 0; n < TURN; ++n) {
+      uint32_t segment = pick_coldest (w->store, &pass.pick);
+      int64_t pages;
+
+      if (segment == PICK_NONE) {
+        if (sealed || pick_seal (w->store, &pass.pick) == 0)
+          break;
+        sealed = true;
+        continue;
+      }
+      pages = demote_segment (w->store, segment);
+      if (pages < 0)
+        break;
+      atomic_fetch_add (&w->pages_demoted, (uint64_t) pages);
+      did = true;
+    }
+  }
+  return did;
+}
+
+/* A segment came back to memory from a backing that is drained: on to another
+ * backing, if one takes it.
+ */
+static void
+pass_on (struct writeback *w, const struct moved *moved)
+{
+  int backing = backings_choose (
+      w->backings, mover_class (w->store, moved->segment), true,
+      (int) moved->backing);
+
+  if (backing == -1 || !mover_claim (w->store, moved->segment))
+    return;
+  if (mover_write (w->mover, moved->segment, (unsigned) backing) == -1)
+    mover_unclaim (w->store, moved->segment);
+}
+
+/* Wait for one of the moves of a drain or a merge. */
+static bool
+collect_loaded (struct writeback *w, bool drain, unsigned *failed)
+{
+  struct moved moved;
+
+  if (!mover_wait (w->mover, &moved))
+    return false;
+  count (w, &moved);
+  if (!moved.to_memory)
+    return true;
+  if (moved.error)
+    ++*failed;
+  else if (drain)
+    pass_on (w, &moved);
+  else if (mover_claim (w->store, moved.segment))
+    mover_pack (w->store, moved.segment, 0);
+  return true;
+}
+
+/* Load segments from a backing of which so much is dead: how many. */
+static unsigned
+load_some (struct writeback *w, unsigned index, uint32_t dead_bytes,
+           bool drain, unsigned *failed)
+{
+  uint32_t next = 0, segment;
+  unsigned loaded = 0;
+
+  while (loaded < TURN && !atomic_load (&w->stop)) {
+    while (mover_in_flight (w->mover) >= MOVER_DEPTH / 2)
+      collect_loaded (w, drain, failed);
+    segment = pick_on_backing (w->store, index, dead_bytes, &next);
+    if (segment == PICK_NONE)
+      break;
+    if (mover_load (w->mover, segment) == 0) {
+      loaded++;
+      continue;
+    }
+    mover_unclaim (w->store, segment);
+    if (!collect_loaded (w, drain, failed))
+      break;
+  }
+  while (collect_loaded (w, drain, failed))
+    ;
+  return loaded;
+}
+
+/* Those that shall leave are closed when they are empty. */
+static void
+close_empty (struct writeback *w)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct tier_backing *b = &w->backings->list[i];
+    struct backing *backing;
+
+    if (!atomic_load (&b->leaving))
+      continue;
+    pthread_mutex_lock (w->backings->lock);
+    backing = atomic_load (&b->backing);
+    if (backing && atomic_load (&b->leaving) &&
+        backing_extents_used (backing) == 0) {
+      message (MESSAGE_NOTICE, "backing \"%s\" is empty and was closed",
+               b->name);
+      atomic_store (&b->leaving, false);
+      backings_remove (w->backings, i);
+    }
+    pthread_mutex_unlock (w->backings->lock);
+  }
+}
+
+static bool
+drain (struct writeback *w)
+{
+  bool did = false;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct tier_backing *b = &w->backings->list[i];
+    struct backing *backing = atomic_load (&b->backing);
+    unsigned failed = 0, loaded;
+
+    if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck) ||
+        backing_extents_used (backing) == 0)
+      continue;
+    loaded = load_some (w, i, 0, true, &failed);
+    if (loaded > failed)
+      did = true;
+    else if (failed > 0 && loaded == failed) {
+      atomic_store (&b->stuck, true);
+      message (MESSAGE_ERROR,
+               "backing \"%s\" cannot be drained: %u segments cannot be read "
+               "back from it",
+               b->name, failed);
+    }
+  }
+  return did;
+}
+
+static bool
+merge_sparse (struct writeback *w)
+{
+  bool did = false;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct tier_backing *b = &w->backings->list[i];
+    struct backing *backing = atomic_load (&b->backing);
+    struct pass pass = pass_for (0);
+    unsigned failed = 0;
+    uint64_t all;
+
+    if (!backing || atomic_load (&b->draining) ||
+        backing_state (backing) != BACKING_ONLINE)
+      continue;
+    all = backing_extents (backing);
+    if (all - backing_extents_used (backing) > all / FREE_SHARE)
+      continue;
+    if (load_some (w, i, EXTENT_BYTES / SPARSE_SHARE, false, &failed) <=
+        failed)
+      continue;
+    pass.pick.packed = true;
+    run_pass (w, &pass);
+    did = true;
+  }
+  return did;
+}
+
+static bool
+run_command (struct writeback *w)
+{
+  const struct writeback_command *command;
+  struct writeback_counters before;
+  struct pass pass;
+
+  pthread_mutex_lock (&w->lock);
+  command = w->command;
+  pthread_mutex_unlock (&w->lock);
+  if (!command)
+    return false;
+  pass = pass_for (command->age);
+  pass.least = command->least;
+  pass.max = command->max;
+  pass.seal = true;
+  /* What is sorted out is among the youngest then: look at all only once. */
+  if (command->least)
+    pass.most =
+        (unsigned) (store_memory_used (w->store) / EXTENT_BYTES) + TURN;
+  if (command->cgroup >= 0)
+    pass.pick.cgroup = (uint32_t) command->cgroup;
+  if (command->tier >= 0)
+    pass.pick.tier = (uint32_t) command->tier;
+  collect_all (w);
+  writeback_get_counters (w, &before);
+  run_pass (w, &pass);
+  collect_all (w);
+
+  pthread_mutex_lock (&w->lock);
+  writeback_get_counters (w, &w->command_counters);
+  w->command_counters.segments -= before.segments;
+  w->command_counters.pages -= before.pages;
+  w->command_counters.bytes -= before.bytes;
+  w->command_error =
+      w->command_counters.pages == 0 && pass.error ? pass.error : 0;
+  w->command = NULL;
+  pthread_cond_broadcast (&w->done);
+  pthread_mutex_unlock (&w->lock);
+  return true;
+}
+
+static void
+new_day (struct writeback *w)
+{
+  if (seconds () - w->day >= SECONDS_A_DAY) {
+    w->day = seconds ();
+    atomic_store (&w->spent, 0);
+  }
+}
+
+static void *
+run (void *data)
+{
+  struct writeback *w = data;
+
+  while (!atomic_load (&w->stop)) {
+    bool did = false;
+
+    new_day (w);
+    did |= relieve (w);
+    did |= run_command (w);
+    did |= drain (w);
+    did |= merge_sparse (w);
+    did |= write_aged (w);
+    did |= demote_aged (w);
+    if (!did) {
+      collect_all (w);
+      close_empty (w);
+      wake_wait (&w->wake, POLL_MILLISECONDS);
+    }
+  }
+  collect_all (w);
+  return NULL;
+}
+
+struct writeback *
+writeback_start (struct store *store, struct backings *backings)
+{
+  struct writeback *w = calloc (1, sizeof *w);
+  int error;
+
+  if (!w)
+    return NULL;
+  w->store = store;
+  w->backings = backings;
+  w->day = seconds ();
+  pthread_mutex_init (&w->lock, NULL);
+  pthread_cond_init (&w->done, NULL);
+  w->mover = mover_create (store);
+  if (!w->mover) {
+    free (w);
+    return NULL;
+  }
+  room_serve (store, &w->wake);
+  error = pthread_create (&w->thread, NULL, run, w);
+  if (error) {
+    room_serve (store, NULL);
+    mover_free (w->mover);
+    free (w);
+    errno = error;
+    return NULL;
+  }
+  return w;
+}
+
+void
+writeback_stop (struct writeback *w)
+{
+  if (!w)
+    return;
+  room_serve (w->store, NULL);
+  atomic_store (&w->stop, true);
+  writeback_kick (w);
+  pthread_join (w->thread, NULL);
+  mover_free (w->mover);
+  pthread_mutex_destroy (&w->lock);
+  pthread_cond_destroy (&w->done);
+  free (w);
+}
+
+void
+writeback_configure (struct writeback *w,
+                     const struct config_writeback *config)
+{
+  atomic_store (&w->high, config->high);
+  atomic_store (&w->low, config->low);
+  atomic_store (&w->age, config->age);
+  atomic_store (&w->limit, config->limit);
+  room_set_pace (w->store,
+                     store_pool_limit (w->store) / 100 * config->high, 0);
+  writeback_kick (w);
+}
+
+void
+writeback_set_demote_age (struct writeback *w, unsigned tier, unsigned age)
+{
+  atomic_store (&w->demote_ages[tier], age);
+}
+
+void
+writeback_get_counters (struct writeback *w, struct writeback_counters *c)
+{
+  c->segments = atomic_load (&w->segments);
+  c->pages = atomic_load (&w->pages);
+  c->bytes = atomic_load (&w->bytes);
+  c->pages_demoted = atomic_load (&w->pages_demoted);
+  c->limit = atomic_load (&w->limit);
+  c->limit_left = limit_left (w);
+}
+
+int
+writeback_run (struct writeback *w, const struct writeback_command *command,
+               struct writeback_counters *done)
+{
+  int error;
+
+  pthread_mutex_lock (&w->lock);
+  if (w->command) {
+    pthread_mutex_unlock (&w->lock);
+    errno = EBUSY;
+    return -1;
+  }
+  w->command = command;
+  writeback_kick (w);
+  while (w->command == command)
+    pthread_cond_wait (&w->done, &w->lock);
+  *done = w->command_counters;
+  error = w->command_error;
+  pthread_mutex_unlock (&w->lock);
+  if (error) {
+    errno = error;
+    return -1;
+  }
+  return 0;
+}
+
+void
+writeback_kick (struct writeback *w)
+{
+  wake_ring (&w->wake);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Writeback: what leaves memory, when, and where to.
+ *
+ * One thread moves segments, many at once in flight.  It works
+ *   - when the pool is above `high` percent of its limit, down to `low`, and
+ *     whenever a writer finds no room;
+ *   - when segments were not written to for `age` seconds;
+ *   - by command;
+ *   - to demote pages into denser memory tiers, by the tiers' demote_age;
+ *   - to drain backings, and to merge sparse extents when free ones run low.
+ * The coldest segment goes first, those of tiers with higher prio numbers
+ * before others.  A segment is written as it is if nearly all of it is live and
+ * no page of it was read since; else its pages are packed with others first,
+ * and those read since stay in memory.
+ */
+#ifndef TIERSWAP_WRITEBACK_H
+#define TIERSWAP_WRITEBACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/backings.h"
+#include "policy/config.h"
+#include "store/store.h"
+
+struct writeback;
+
+struct writeback_counters {
+  uint64_t segments, pages, bytes;
+  uint64_t pages_demoted;
+  uint64_t limit;      /* bytes a day, 0: none */
+  uint64_t limit_left; /* bytes that may still be written today */
+};
+
+/* What a command writes back. */
+struct writeback_command {
+  uint32_t age;   /* seconds untouched at least */
+  uint32_t least; /* stored bytes at least */
+  int64_t cgroup; /* index, or -1 for all */
+  int tier;       /* index, or -1 for all */
+  uint64_t max;   /* bytes, 0: all there is */
+};
+
+/* Start the thread.  BACKINGS and the demotion ages (seconds by tier index)
+ * may change while it runs.  NULL with errno.
+ */
+extern struct writeback *writeback_start (struct store *store,
+                                          struct backings *backings);
+extern void writeback_stop (struct writeback *writeback);
+
+extern void writeback_configure (struct writeback *writeback,
+                                 const struct config_writeback *config);
+extern void writeback_set_demote_age (struct writeback *writeback,
+                                      unsigned tier, unsigned seconds);
+
+extern void writeback_get_counters (struct writeback *writeback,
+                                    struct writeback_counters *counters);
+
+/* Write back by command, and wait for it.  The counters are what it moved.
+ * -1 with errno ENOSPC if no backing takes anything (all are full, failed or
+ * draining, or there is none), EDQUOT if the daily limit is reached, EBUSY if
+ * another command is at work.
+ */
+extern int writeback_run (struct writeback *writeback,
+                          const struct writeback_command *command,
+                          struct writeback_counters *done);
+
+/* Look again, now: something was changed. */
+extern void writeback_kick (struct writeback *writeback);
+
+#endif /* TIERSWAP_WRITEBACK_H */

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/append.h"
+#include "store/worker.h"
+
+/* Neighbouring objects are read together up to this. */
+#define IO_MOST (64 * 1024)
+
+static int
+prepare (struct backed_reads *reads)
+{
+  if (!reads->blocks)
+    reads->blocks = aligned_alloc (BACKING_ALIGNMENT, BACKED_ROOM);
+  if (!reads->queue)
+    reads->queue = backing_queue_create (BACKED_READS);
+  return reads->blocks && reads->queue ? 0 : -1;
+}
+
+void
+backed_free (struct backed_reads *reads)
+{
+  if (reads->queue)
+    backing_queue_free (reads->queue);
+  free (reads->blocks);
+}
+
+bool
+backed_object_valid (const struct object *object, uint64_t slot,
+                     uint32_t length)
+{
+  return object->slot == slot && object->length == length &&
+         object->checksum ==
+             object_checksum (object->slot, object->bytes, length);
+}
+
+static uint64_t
+block_down (uint64_t bytes)
+{
+  return bytes / BACKING_ALIGNMENT * BACKING_ALIGNMENT;
+}
+
+/* The requests that read all objects of the list: their number. */
+static unsigned
+plan (struct store *store, struct backed_reads *reads)
+{
+  unsigned char *room = reads->blocks;
+  struct backing_io *io = NULL;
+  unsigned ios = 0;
+
+  for (unsigned i = 0; i < reads->count; ++i) {
+    struct backed *one = &reads->list[i];
+    uint64_t object = place_number (one->place) * EXTENT_BYTES +
+                      (uint64_t) slot_units (one->word) * OBJECT_UNIT;
+    uint64_t start = block_down (object);
+    uint64_t end = block_down (object + OBJECT_HEADER +
+                               slot_length (one->word) +
+                               BACKING_ALIGNMENT - 1);
+    struct backing *backing = atomic_load (
+        &store->backings[place_backing (one->place)].backing);
+
+    /* Neighbours of one extent: that is where a request has to lie. */
+    if (io && one->place == reads->list[i - 1].place && start >= io->offset &&
+        start <= io->offset + io->length && end - io->offset <= IO_MOST) {
+      if (end > io->offset + io->length) {
+        room += end - (io->offset + io->length);
+        io->length = end - io->offset;
+      }
+    }
+    else {
+      io = &reads->ios[ios++];
+      *io = (struct backing_io){ .backing = backing,
+                                 .op = BACKING_READ,
+                                 .buffer = room,
+                                 .length = end - start,
+                                 .offset = start };
+      room += io->length;
+    }
+    one->io = ios - 1;
+    one->io_offset = (uint32_t) (object - io->offset);
+  }
+  return ios;
+}
+
+static void
+run (struct backed_reads *reads, unsigned ios)
+{
+  for (unsigned i = 0; i < ios; ++i)
+    if (backing_queue_submit (reads->queue, &reads->ios[i]) == -1)
+      reads->ios[i].error = errno;
+  while (backing_queue_wait (reads->queue))
+    ;
+}
+
+/* Check an object that was read, and make its page. */
+static int
+unpack (struct store *store, struct worker *worker, const struct backed *one)
+{
+  struct backed_reads *reads = &worker->backed;
+  const struct backing_io *io = &reads->ios[one->io];
+  const unsigned char *at = (unsigned char *) io->buffer + one->io_offset;
+  const struct object *object = (const struct object *) at;
+  struct store_backing *backing = &store->backings[place_backing (one->place)];
+  uint32_t length = slot_length (one->word);
+  const struct segment *segment =
+      store_segment (store, (uint32_t) slot_segment (one->word));
+  void *page = one->length == PAGE_BYTES ? one->to : worker->page;
+
+  if (io->error) {
+    errno = EIO;
+    return -1;
+  }
+  if (!backed_object_valid (object, one->slot, length)) {
+    atomic_fetch_add (&backing->checksum_errors, 1);
+    errno = EIO;
+    return -1;
+  }
+  if (length == PAGE_BYTES)
+    memcpy (page, object->bytes, PAGE_BYTES);
+  else if (codec_decompress (worker->codec, segment->codec, object->bytes,
+                             length, page) == -1)
+    return -1;
+  if (page != one->to)
+    memcpy (one->to, worker->page + one->start, one->length);
+
+  if (atomic_load_explicit (&backing->promote, memory_order_relaxed)) {
+    struct append entry = { .object = object,
+                            .slot = (uint32_t) one->slot,
+                            .expected = one->word };
+    struct append_target target = { .owner = atomic_load (&segment->owner),
+                                    .stream = STREAM_FRESH };
+
+    if (append_replace (store, &target, &entry, 1) > 0 && entry.done)
+      store_release (store, one->word);
+  }
+  return 0;
+}
+
+int
+backed_read (struct store *store, struct worker *worker)
+{
+  struct backed_reads *reads = &worker->backed;
+  bool ready = prepare (reads) == 0;
+  int r = 0;
+
+  if (ready)
+    run (reads, plan (store, reads));
+  for (unsigned i = 0; i < reads->count; ++i) {
+    if (!ready || unpack (store, worker, &reads->list[i]) == -1)
+      r = -1;
+    segment_drop (store, (uint32_t) slot_segment (reads->list[i].word),
+                  CONTROL_HOLD);
+  }
+  reads->count = 0;
+  if (r == -1)
+    errno = EIO;
+  return r;
+}
+
+int
+backed_read_one (struct store *store, struct worker *worker,
+                 const struct backed *one)
+{
+  struct backed_reads *reads = &worker->backed;
+  int r = prepare (reads);
+
+  reads->list[0] = *one;
+  reads->count = 1;
+  if (r == 0) {
+    run (reads, plan (store, reads));
+    r = unpack (store, worker, &reads->list[0]);
+  }
+  reads->count = 0;
+  if (r == -1) {
+    segment_drop (store, (uint32_t) slot_segment (one->word), CONTROL_HOLD);
+    errno = EIO;
+  }
+  return r;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "store/append.h"
+#include "store/internal.h"
+#include "store/pick.h"
+
+/* A list's old end may be claimed by others: look no further than this. */
+#define LOOK_AHEAD 8
+
+struct coldest {
+  uint32_t number, time;
+};
+
+/* The coldest of one list that might be claimed. */
+static void
+look_at_list (struct store *store, struct owner *owner, enum stream stream,
+              const struct pick *pick, struct coldest *coldest)
+{
+  uint32_t next;
+  unsigned looked = 0;
+
+  pthread_mutex_lock (&owner->lock);
+  for (next = owner->list[stream].oldest; next && looked < LOOK_AHEAD;
+       next = store_segment (store, next - 1)->newer, ++looked) {
+    struct segment *segment = store_segment (store, next - 1);
+    uint64_t control = atomic_load (&segment->control);
+    uint32_t time = atomic_load_explicit (&segment->time,
+                                          memory_order_relaxed);
+
+    if (!control_claimable (control) || control_holds (control) != 0)
+      continue;
+    if (time > pick->before)
+      break;
+    /* What is packed already goes first. */
+    if (stream == STREAM_OUTGOING)
+      time = 0;
+    if (coldest->number == SEGMENT_NONE || time < coldest->time)
+      *coldest = (struct coldest){ next - 1, time };
+    break;
+  }
+  pthread_mutex_unlock (&owner->lock);
+}
+
+/* Do something with each owner that fits, of one tier. */
+static void
+each_owner (struct store *store, const struct pick *pick, unsigned tier,
+            void (*act) (struct store *store, uint32_t owner,
+                         const struct pick *pick, void *data),
+            void *data)
+{
+  uint32_t first = 0, end = atomic_load (&store->cgroups);
+
+  if (pick->cgroup != PICK_ANY) {
+    first = pick->cgroup;
+    end = first < end ? first + 1 : first;
+  }
+  for (uint32_t cgroup = first; cgroup < end; ++cgroup)
+    for (unsigned class = 0; class < STORE_CLASSES; ++class)
+      if (pick->classes & 1u << class)
+        act (store, owner_index (cgroup, tier, class), pick, data);
+}
+
+static void
+look_at_owner (struct store *store, uint32_t owner, const struct pick *pick,
+               void *data)
+{
+  for (unsigned stream = pick->packed ? STREAM_OUTGOING : 0; stream < STREAMS;
+       ++stream)
+    look_at_list (store, &store->owners[owner], stream, pick, data);
+}
+
+uint32_t
+pick_coldest (struct store *store, const struct pick *pick)
+{
+  for (unsigned i = STORE_TIERS; i-- > 0;) {
+    if (pick->tier != PICK_ANY && pick->tier != i)
+      continue;
+    /* Somebody else may claim what was found: look again, not for ever. */
+    for (unsigned tries = 0; tries < LOOK_AHEAD; ++tries) {
+      struct coldest coldest = { SEGMENT_NONE, 0 };
+
+      each_owner (store, pick, i, look_at_owner, &coldest);
+      if (coldest.number == SEGMENT_NONE)
+        break;
+      if (segment_claim (store, coldest.number)) {
+        if (place_is_frame (
+                atomic_load (&store_segment (store, coldest.number)->place)))
+          return coldest.number;
+        segment_drop (store, coldest.number, CONTROL_BUSY);
+      }
+    }
+  }
+  return SEGMENT_NONE;
+}
+
+static void
+seal_owner (struct store *store, uint32_t owner, const struct pick *pick,
+            void *data)
+{
+  unsigned *sealed = data;
+
+  for (unsigned stream = pick->packed ? STREAM_OUTGOING : 0; stream < STREAMS;
+       ++stream)
+    if (owner_seal (store, owner, stream, pick->before))
+      ++*sealed;
+}
+
+unsigned
+pick_seal (struct store *store, const struct pick *pick)
+{
+  unsigned sealed = 0;
+
+  for (unsigned i = 0; i < STORE_TIERS; ++i)
+    if (pick->tier == PICK_ANY || pick->tier == i)
+      each_owner (store, pick, i, seal_owner, &sealed);
+  return sealed;
+}
+
+uint32_t
+pick_on_backing (struct store *store, unsigned backing, uint32_t dead_bytes,
+                 uint32_t *next)
+{
+  uint32_t high = segments_high_water (&store->segments);
+
+  while (*next < high) {
+    uint32_t number = (*next)++;
+    struct segment *segment = store_segment (store, number);
+    uint64_t place = atomic_load (&segment->place);
+    uint64_t control = atomic_load (&segment->control);
+
+    if (place_is_frame (place) || place_backing (place) != backing ||
+        !control_claimable (control) ||
+        (SEGMENT_UNITS - control_live (control)) * OBJECT_UNIT < dead_bytes ||
+        !segment_claim (store, number))
+      continue;
+    place = atomic_load (&segment->place);
+    if (!place_is_frame (place) && place_backing (place) == backing)
+      return number;
+    segment_drop (store, number, CONTROL_BUSY);
+  }
+  return SEGMENT_NONE;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Picking segments to move: the coldest first, at a cost that depends on how
+ * many owners there are, never on how many pages are stored.
+ */
+#ifndef TIERSWAP_PICK_H
+#define TIERSWAP_PICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+
+#define PICK_ANY UINT32_MAX
+#define PICK_NONE UINT32_MAX
+
+struct pick {
+  uint32_t tier;   /* index, or PICK_ANY: those of higher prio number first */
+  uint32_t cgroup; /* index, or PICK_ANY */
+  unsigned classes; /* a bit a writeback class that may be picked */
+  bool packed;      /* only those packed for writeback */
+  uint32_t before; /* written until this second of the monotonic clock */
+};
+
+/* Claim the coldest segment in memory that fits, those packed for writeback
+ * first.  PICK_NONE if there is none.
+ */
+extern uint32_t pick_coldest (struct store *store, const struct pick *pick);
+
+/* Seal the open segments that fit, so that they can be picked.  Returns how
+ * many were.
+ */
+extern unsigned pick_seal (struct store *store, const struct pick *pick);
+
+/* Walk over the segments on a backing, from *NEXT on (0 at first): claim the
+ * next one of which at least DEAD_BYTES are dead.  PICK_NONE past the end.
+ */
+extern uint32_t pick_on_backing (struct store *store, unsigned backing,
+                                 uint32_t dead_bytes, uint32_t *next);
+
+#endif /* TIERSWAP_PICK_H */

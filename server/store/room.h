@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Room in the pool, when there is none: cleaning makes some, then writeback;
+ * writers wait for it, slowed down before that in proportion to what they
+ * write, and never for ever.
+ */
+#ifndef TIERSWAP_ROOM_H
+#define TIERSWAP_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+struct wake;
+struct worker;
+
+/* A request waits for room at most this long in all, in seconds. */
+#define ROOM_WAIT_SECONDS 20
+
+/* Make room by cleaning: in TIER if it is the tier that is full, anywhere
+ * otherwise.  False if there is nothing left to clean.
+ */
+extern bool room_clean (struct store *store, unsigned tier, int full);
+
+/* Ask for writeback and wait until a frame is free.  False if nothing can be
+ * written back, or the request has waited long enough.
+ */
+extern bool room_wait (struct store *store, struct worker *worker);
+
+/* After COUNT pages were stored: wait a little if the pool fills faster than
+ * writeback empties it.
+ */
+extern void room_throttle (struct store *store, uint64_t count);
+
+/* After a segment was opened: wake writeback when the pool is above the mark
+ * that it was told of.
+ */
+extern void room_watch (struct store *store);
+
+/* Of who writes back.  WRITER is woken when there is something to do; NULL:
+ * nobody writes back any more.
+ */
+extern void room_serve (struct store *store, struct wake *writer);
+
+/* Do writers wait for room now? */
+extern bool room_waited_for (struct store *store);
+
+/* Requests for writeback so far; and the answer that up to ASKED nothing can be
+ * written back, upon which those writers give up.
+ */
+extern uint64_t room_asked (struct store *store);
+extern void room_in_vain (struct store *store, uint64_t asked);
+
+/* Wake the writer when more than HIGH bytes are used, and from there on slow
+ * writers down by what writing back a page takes; 0: not at all.
+ */
+extern void room_set_pace (struct store *store, uint64_t high,
+                           uint64_t page_nanoseconds);
+
+#endif /* TIERSWAP_ROOM_H */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include "store/walk.h"
+
+struct walk
+walk_start (struct store *store, uint32_t number)
+{
+  struct segment *segment = store_segment (store, number);
+  uint32_t frame = (uint32_t) place_number (atomic_load (&segment->place));
+
+  return (struct walk){
+    .store = store,
+    .segment = number,
+    .base = arena_frame (&store->arena, frame),
+    .tail = control_tail (atomic_load (&segment->control)),
+  };
+}
+
+unsigned
+walk_next (struct walk *walk, struct append live[WALK_OBJECTS])
+{
+  const struct slots *slots = &walk->store->slots;
+  const struct object *objects[WALK_OBJECTS];
+  uint32_t offsets[WALK_OBJECTS];
+  unsigned count = 0;
+
+  while (count == 0 && walk->offset < walk->tail) {
+    unsigned seen = 0;
+
+    while (seen < WALK_OBJECTS && walk->offset < walk->tail) {
+      const struct object *object =
+          (const struct object *) (walk->base +
+                                   (uint64_t) walk->offset * OBJECT_UNIT);
+
+      if (object->slot < slots->count) {
+        objects[seen] = object;
+        offsets[seen++] = walk->offset;
+        __builtin_prefetch (&slots->words[object->slot], 1);
+      }
+      walk->offset += object_units (object->length);
+    }
+    for (unsigned i = 0; i < seen; ++i) {
+      slot_word word = atomic_load (&slots->words[objects[i]->slot]);
+
+      if (slot_same_object (word, slot_object (walk->segment, offsets[i],
+                                               objects[i]->length)))
+        live[count++] = (struct append){ .object = objects[i],
+                                         .slot = objects[i]->slot,
+                                         .expected = word };
+    }
+  }
+  return count;
+}
+
+int
+walk_move (struct walk *walk, const struct append_target *target,
+           struct append *list, unsigned count)
+{
+  struct store *store = walk->store;
+  struct segment *segment = store_segment (store, walk->segment);
+  uint32_t units = 0;
+  uint64_t moved = 0;
+  int n = 0;
+
+  for (unsigned done = 0; done < count; done += n) {
+    n = append_replace (store, target, list + done, count - done);
+    if (n < 0)
+      break;
+    for (unsigned i = done; i < done + n; ++i)
+      if (list[i].done) {
+        uint32_t length = slot_length (list[i].expected);
+
+        moved += contents_of (1, length == PAGE_BYTES, length);
+        units += object_units (length);
+      }
+  }
+  if (moved)
+    atomic_fetch_sub (&segment->contents, moved);
+  /* Busy still: this never frees it. */
+  atomic_fetch_sub (&segment->control,
+                    (uint64_t) units << CONTROL_LIVE_SHIFT);
+  return n < 0 ? -1 : 0;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Walking over the live objects of a claimed segment in memory, a few at a
+ * time, so that their slot words are fetched together.
+ */
+#ifndef TIERSWAP_WALK_H
+#define TIERSWAP_WALK_H
+
+#include "store/append.h"
+#include "store/internal.h"
+
+#define WALK_OBJECTS 32
+
+struct walk {
+  struct store *store;
+  uint32_t segment;
+  const unsigned char *base;
+  uint32_t offset, tail; /* units */
+};
+
+extern struct walk walk_start (struct store *store, uint32_t segment);
+
+/* The next live objects, with the slot words that point at them: how many, 0
+ * at the end.
+ */
+extern unsigned walk_next (struct walk *walk,
+                           struct append live[WALK_OBJECTS]);
+
+/* Append the COUNT objects of LIST to TARGET, where they replace those of the
+ * walked segment; what was moved is subtracted from it.  -1 if there is no
+ * room for all.
+ */
+extern int walk_move (struct walk *walk, const struct append_target *target,
+                      struct append *list, unsigned count);
+
+#endif /* TIERSWAP_WALK_H */
