@@ -284,7 +284,7 @@ find_memory (struct request *request)
   else if (io->length <= SMALL_BOUNCE)
     request->memory = bounce_small (&queue->bounce, request - queue->requests);
   else {
-    if (bounce_reserve (&queue->bounce) == -1)
+    if (bounce_map (&queue->bounce) == -1)
       return -1;
     request->large = bounce_take_large (&queue->bounce);
     request->memory = bounce_large (&queue->bounce, request->large);
