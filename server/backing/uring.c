@@ -32,6 +32,7 @@ uring_create (struct backing_queue *queue)
     .iov_base = queue->bounce.small,
     .iov_len = queue->bounce.small_bytes,
   };
+  unsigned workers[2] = { queue->requests_count, 0 /* unchanged */ };
   int r;
 
   if (ring == NULL)
@@ -47,6 +48,10 @@ uring_create (struct backing_queue *queue)
   io_uring_ring_dontfork (&ring->uring);
   /* Fails where little memory may be locked, which only costs time. */
   ring->registered = io_uring_register_buffers (&ring->uring, &small, 1) == 0;
+  /* What would block is handed to workers of the kernel, by default too few
+   * for a device that hangs to leave some to others.
+   */
+  io_uring_register_iowq_max_workers (&ring->uring, workers);
   queue->engine_data = ring;
   return 0;
 }
