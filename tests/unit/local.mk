@@ -146,6 +146,11 @@ tests_unit_test_control_SOURCES = tests/unit/test-control.c
 tests_unit_test_control_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_control_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test-changes
+tests_unit_test_changes_SOURCES = tests/unit/test-changes.c
+tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_changes_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
