@@ -55,6 +55,16 @@ tests_unit_test_writeback_SOURCES = tests/unit/test-writeback.c
 tests_unit_test_writeback_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_writeback_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-writeback-order
+tests_unit_test_writeback_order_SOURCES = tests/unit/test-writeback-order.c
+tests_unit_test_writeback_order_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_order_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-writeback-moves
+tests_unit_test_writeback_moves_SOURCES = tests/unit/test-writeback-moves.c
+tests_unit_test_writeback_moves_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_moves_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 
 
 # The configuration.
