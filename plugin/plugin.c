@@ -23,7 +23,8 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-#define TEXT_ALIGNMENT 4096 /* bytes that the size of a text is a multiple of */
+/* Bytes that the size of a text is a multiple of. */
+#define TEXT_ALIGNMENT 4096
 #define REQUEST_MAXIMUM (32 * 1024 * 1024) /* bytes, advertised */
 
 /* An answer about extents stops here, so that what a client asks about a
@@ -122,17 +123,18 @@ plugin_config (const char *key, const char *value)
   }
 
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE and control=SOCKET", key);
+                "size=SIZE and control=SOCKET",
+                key);
   return -1;
 }
 
-#define plugin_config_help \
-  "[conf=]FILE   The configuration, see tierswap.conf(5)\n" \
-  "              (default: lz4 at prio 1, zstd at prio 2).\n" \
-  "size=SIZE     Size of the device, such as 8G\n" \
-  "              (default: the configuration's).\n" \
-  "control=SOCKET  Where to listen for tierswapctl(8), such as\n" \
-  "              /run/tierswap/control.sock (default: nowhere)."
+#define plugin_config_help                                                     \
+  "[conf=]FILE     The configuration, see tierswap.conf(5)\n"                  \
+  "                (default: lz4 at prio 1, zstd at prio 2).\n"                \
+  "size=SIZE       Size of the device, such as 8G\n"                           \
+  "                (default: the configuration's).\n"                          \
+  "control=SOCKET  Where to listen for tierswapctl(8), such as\n"              \
+  "                /run/tierswap/control.sock (default: nowhere)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int

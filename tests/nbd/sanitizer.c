@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-static void __attribute__ ((constructor))
-start_sanitizer (void)
+static void __attribute__ ((constructor)) start_sanitizer (void)
 {
   void *volatile memory = malloc (1);
 

@@ -19,12 +19,12 @@ serve server tierswap "$tmp/conf"
 # has OBJECT TYPE KEY...: in the statistics.
 has ()
 {
-  local object=$1 type=$2 key
+  local object=$1 type=$2
   shift 2
-  for key; do
-    expect "the type of $object.$key" \
-      "$(jq -r "$object.$key | type" "$tmp/stats.json")" "$type"
-  done
+  expect "what has not type $type of '$*' in $object" \
+    "$(jq -r --arg type "$type" "${object:-.} as \$o | \$ARGS.positional |
+              map(select((\$o[.] | type) != \$type)) | join(\" \")" \
+         "$tmp/stats.json" --args "$@")" ""
 }
 
 # The text is JSON, then spaces, and ends in a newline.
