@@ -94,6 +94,11 @@ uring_start (struct backing_queue *queue, struct request *request)
     io_uring_prep_read_fixed (sqe, fd, memory, length, offset, 0);
   else
     io_uring_prep_read (sqe, fd, memory, length, offset);
+  /* To a worker of the kernel at once, for it is our thread that keeps the
+   * deadlines.
+   */
+  if (request->backing->may_block)
+    sqe->flags |= IOSQE_ASYNC;
   io_uring_sqe_set_data (sqe, request);
 }
 
