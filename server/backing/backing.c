@@ -300,7 +300,7 @@ account_failure (struct backing *backing, enum backing_op op, int error)
 {
   backing->io_errors++;
   /* A server that is gone is looked after by its loop. */
-  if (error == ENODEV || (error == ETIMEDOUT && backing->remote))
+  if (backing->remote && (error == ENODEV || error == ETIMEDOUT))
     return;
 
   if (error == ETIMEDOUT) {

@@ -54,8 +54,10 @@ request (struct janitor *janitor, int op, uint64_t offset, uint64_t length)
   return io.error;
 }
 
-/* The content of a run of extents is not needed any more. */
-static void
+/* The content of a run of extents is not needed any more.  False if the server
+ * was lost meanwhile: what it was told may yet reach it.
+ */
+static bool
 discard (struct janitor *janitor, uint64_t first, uint64_t count)
 {
   struct backing *backing = janitor->backing;
@@ -64,7 +66,7 @@ discard (struct janitor *janitor, uint64_t first, uint64_t count)
   int error = 0;
 
   if (janitor->cannot_discard)
-    return;
+    return true;
   if (backing->remote)
     error = request (janitor, BACKING_TRIM, offset, length);
   else if (file_discard (backing->fd, backing->kind, offset, length) == -1)
@@ -77,6 +79,7 @@ discard (struct janitor *janitor, uint64_t first, uint64_t count)
              "only used again",
              backing->name);
   }
+  return error != ENODEV && error != ETIMEDOUT;
 }
 
 static int
@@ -94,15 +97,20 @@ empty_freed (struct janitor *janitor)
   struct extents *extents = janitor->backing->extents;
   uint32_t batch[BATCH];
   size_t count, i, start;
+  bool done = true;
 
   while (backing_reachable (janitor->backing)
          && (count = extents_take_freed (extents, batch, BATCH)) > 0) {
     qsort (batch, count, sizeof batch[0], compare);
     for (start = 0, i = 1; i <= count; ++i)
       if (i == count || batch[i] != batch[i - 1] + 1) {
-        discard (janitor, batch[start], i - start);
+        done = done && discard (janitor, batch[start], i - start);
         start = i;
       }
+    if (!done) {
+      extents_put_freed (extents, batch, count);
+      break;
+    }
     /* The lowest on top, so that they are handed out by rising number. */
     for (i = 0; i < count / 2; ++i) {
       uint32_t t = batch[i];
@@ -127,7 +135,8 @@ empty_all (struct janitor *janitor)
   if (backing->remote)
     step = FINAL_TRIM_BYTES / EXTENT_BYTES;
   for (extent = 0; extent < end && now_nanoseconds () < limit; extent += step)
-    discard (janitor, extent, step < end - extent ? step : end - extent);
+    if (!discard (janitor, extent, step < end - extent ? step : end - extent))
+      break;
 }
 
 /* Whether a failed backing works again.  With no extent to spare nothing can
@@ -138,12 +147,13 @@ works (struct janitor *janitor)
 {
   struct extents *extents = janitor->backing->extents;
   int64_t extent = extents_take_spare (extents);
+  uint32_t spare = extent;
   int error;
 
   if (extent == -1)
     return request (janitor, BACKING_READ, 0, BACKING_ALIGNMENT) == 0;
   error = request (janitor, BACKING_WRITE, extent * EXTENT_BYTES, EXTENT_BYTES);
-  extents_put_spare (extents, extent);
+  extents_put_freed (extents, &spare, 1);
   return error == 0;
 }
 

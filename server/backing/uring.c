@@ -29,8 +29,8 @@ uring_create (struct backing_queue *queue)
 {
   struct ring *ring = calloc (1, sizeof *ring);
   struct iovec small = {
-    .iov_base = queue->small,
-    .iov_len = (size_t)queue->requests_count * SMALL_BOUNCE,
+    .iov_base = queue->bounce.small,
+    .iov_len = queue->bounce.small_bytes,
   };
   int r;
 

@@ -24,6 +24,11 @@
 #define FREE_SHARE 16
 #define SPARSE_SHARE 4
 
+/* Bytes that leave when writers wait although the pool is not above its mark:
+ * the tier that they need is at its own limit.
+ */
+#define TIER_RELIEF (8 * EXTENT_BYTES)
+
 /* Segments moved in one go before looking whether something else is more
  * urgent.
  */
@@ -43,6 +48,7 @@ struct writeback {
 
   _Atomic uint64_t segments, pages, bytes, pages_demoted;
   _Atomic uint64_t spent; /* of the daily limit, bytes */
+  uint64_t writing;       /* bytes in flight to backings */
   time_t day;             /* when it was last reset */
 
   pthread_mutex_t lock; /* of the command */
@@ -72,10 +78,22 @@ limit_left (struct writeback *w)
   return limit > spent ? limit - spent : 0;
 }
 
+/* What may be written beside what is being written. */
+static bool
+limit_allows (struct writeback *w, uint64_t bytes)
+{
+  uint64_t left = limit_left (w);
+
+  return left >= w->writing && left - w->writing >= bytes;
+}
+
 static void
 count (struct writeback *w, const struct moved *moved)
 {
-  if (moved->error || moved->to_memory)
+  if (moved->to_memory)
+    return;
+  w->writing -= moved->bytes;
+  if (moved->error)
     return;
   atomic_fetch_add (&w->segments, 1);
   atomic_fetch_add (&w->pages, moved->pages);
@@ -128,23 +146,42 @@ enough (struct writeback *w, const struct pass *pass)
          store_memory_used (w->store) <= pass->down_to + in_flight;
 }
 
+/* Start to write a claimed segment to BACKING. */
+static int
+start_write (struct writeback *w, uint32_t segment, int backing)
+{
+  if (mover_write (w->mover, segment, (unsigned) backing) == -1)
+    return -1;
+  w->writing += mover_bytes (w->store, segment);
+  return 0;
+}
+
 /* Start to write a claimed segment to the backing that its class asks for.  -1
- * with errno ENOSPC if none takes it; the claim has ended then.
+ * with errno ENOSPC if none takes it, or EDQUOT if the day's limit does not
+ * allow it; the claim has ended then.
  */
 static int
 write_out (struct writeback *w, struct pass *pass, uint32_t segment)
 {
   unsigned class = mover_class (w->store, segment);
+  uint64_t bytes = mover_bytes (w->store, segment);
   int except = -1, backing;
 
-  while (mover_in_flight (w->mover) == MOVER_DEPTH)
+  /* What is in flight may fail, and then does not count. */
+  while (mover_in_flight (w->mover) == MOVER_DEPTH ||
+         (mover_in_flight (w->mover) > 0 && !limit_allows (w, bytes)))
     collect (w);
+  if (!limit_allows (w, bytes)) {
+    mover_unclaim (w->store, segment);
+    pass->error = errno = EDQUOT;
+    return -1;
+  }
   for (;;) {
     backing = backings_choose (w->backings, class, false, except);
     if (backing == -1)
       break;
-    if (mover_write (w->mover, segment, (unsigned) backing) == 0) {
-      pass->started += mover_bytes (w->store, segment);
+    if (start_write (w, segment, backing) == 0) {
+      pass->started += bytes;
       pass->progress++;
       return 0;
     }
@@ -184,49 +221,56 @@ handle (struct writeback *w, struct pass *pass, uint32_t segment)
     write_out (w, pass, segment);
 }
 
+/* The next segment of a pass, PICK_NONE if there is none, or if all that a
+ * bounded pass looks at were looked at.
+ */
+static uint32_t
+next_segment (struct writeback *w, const struct pass *pass, unsigned looked)
+{
+  if (pass->most && looked >= pass->most && !pass->pick.packed)
+    return PICK_NONE;
+  return pick_coldest (w->store, &pass->pick);
+}
+
 static void
 run_pass (struct writeback *w, struct pass *pass)
 {
-  struct pick seal;
-  unsigned seals = 0;
+  unsigned looked = 0;
+  bool sealed = pass->seal && pass->least;
   uint32_t segment;
 
-  for (unsigned n = 0; pass->most == 0 || n < pass->most; ++n) {
-    if (atomic_load (&w->stop) || pass->pick.classes == 0 ||
-        (pass->cancel && atomic_load (pass->cancel)))
-      break;
+  /* What is sorted out is younger than all that was there at first. */
+  if (sealed)
+    pick_seal (w->store, &pass->pick);
+  while (!atomic_load (&w->stop) && pass->pick.classes != 0 &&
+         !(pass->cancel && atomic_load (pass->cancel))) {
     if (enough (w, pass)) {
       pass->error = 0;
       break;
     }
-    if (pass->max == 0 && limit_left (w) <
-                              (uint64_t) mover_in_flight (w->mover) *
-                                      EXTENT_BYTES +
-                                  1) {
+    if (!limit_allows (w, 1))
       pass->error = EDQUOT;
+    if (pass->error == EDQUOT)
       break;
-    }
-    if (limit_left (w) == 0) {
-      pass->error = EDQUOT;
-      break;
-    }
-    segment = pick_coldest (w->store, &pass->pick);
+    segment = next_segment (w, pass, looked);
     if (segment != PICK_NONE) {
+      looked++;
       handle (w, pass, segment);
       continue;
     }
+    if (pass->most && looked >= pass->most && !pass->least)
+      break;
     /* What is being written may fail and come back. */
     if (mover_in_flight (w->mover) > 0) {
       collect (w);
       continue;
     }
-    /* Open ones too; then, what was packed out of those. */
-    if (!pass->seal || seals == 2)
+    /* Then the open ones, and at last what was packed of them. */
+    if (!pass->seal || (sealed && pass->pick.packed))
       break;
-    seal = pass->pick;
-    seal.packed = seals++ > 0;
-    if (pick_seal (w->store, &seal) == 0)
-      break;
+    pass->pick.packed = sealed;
+    sealed = true;
+    pick_seal (w->store, &pass->pick);
   }
 }
 
@@ -255,18 +299,20 @@ relieve (struct writeback *w)
   uint64_t low = limit / 100 * atomic_load (&w->low);
   uint64_t asked = room_asked (w->store);
   struct pass pass = pass_for (0);
+  uint64_t used = store_memory_used (w->store);
   uint64_t began = 0, pages = atomic_load (&w->pages);
   struct timespec start, end;
 
-  if (!room_waited_for (w->store) &&
-      store_memory_used (w->store) <= high) {
+  pass.seal = room_waited_for (w->store);
+  if (!pass.seal && used <= high) {
     room_set_pace (w->store, high, 0);
     return false;
   }
   clock_gettime (CLOCK_MONOTONIC, &start);
   pass.down_to = low;
+  if (used <= low)
+    pass.down_to = used > TIER_RELIEF ? used - TIER_RELIEF : 1;
   pass.most = TURN;
-  pass.seal = room_waited_for (w->store);
   run_pass (w, &pass);
   if (pass.progress == 0) {
     collect_all (w);
@@ -343,7 +389,7 @@ pass_on (struct writeback *w, const struct moved *moved)
 
   if (backing == -1 || !mover_claim (w->store, moved->segment))
     return;
-  if (mover_write (w->mover, moved->segment, (unsigned) backing) == -1)
+  if (start_write (w, moved->segment, backing) == -1)
     mover_unclaim (w->store, moved->segment);
 }
 

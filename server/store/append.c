@@ -11,10 +11,13 @@
 #include "store/append.h"
 
 /* Frames that only the cleaner may take: it needs one to move objects to
- * before it can give any back.
+ * before it can give any back.  That is enough for one owner; where many
+ * owners' survivors are full at once, it may overdraw the limit a little for a
+ * moment, before a write has to fail.
  */
 #define POOL_HEADROOM 2
 #define TIER_HEADROOM 1
+#define OVERDRAFT 16
 
 uint32_t
 store_seconds (void)
@@ -61,17 +64,33 @@ count_frame (_Atomic uint32_t *frames, uint64_t limit)
   return true;
 }
 
+/* Of LIMIT frames, what a writer may use, or the cleaner.  When the limit was
+ * LOWERED below what is used, it is the cleaner that brings it down.
+ */
 static uint64_t
-tier_frames_limit (const struct tier *tier, bool cleaner)
+frames_limit (struct store *store, uint64_t limit, uint32_t lowered,
+              uint64_t headroom, bool cleaner)
+{
+  if (!cleaner)
+    return limit > headroom ? limit - headroom : 0;
+  if (limit < lowered)
+    limit = lowered;
+  if (atomic_load_explicit (&store->overdraft, memory_order_relaxed) > 0)
+    limit += OVERDRAFT;
+  return limit;
+}
+
+static uint64_t
+tier_frames_limit (struct store *store, const struct tier *tier, bool cleaner)
 {
   uint64_t limit = atomic_load_explicit (&tier->limit, memory_order_relaxed);
 
   if (limit == 0)
     return UINT32_MAX;
-  limit /= FRAME_BYTES;
-  if (cleaner)
-    return limit;
-  return limit > TIER_HEADROOM ? limit - TIER_HEADROOM : 0;
+  return frames_limit (
+      store, limit / FRAME_BYTES,
+      atomic_load_explicit (&tier->lowered, memory_order_relaxed),
+      TIER_HEADROOM, cleaner);
 }
 
 static uint64_t
@@ -81,10 +100,10 @@ pool_frames_limit (struct store *store, bool cleaner)
       atomic_load_explicit (&store->pool_limit, memory_order_relaxed);
   uint64_t meta = store_meta_bytes (store);
 
-  limit = limit > meta ? (limit - meta) / FRAME_BYTES : 0;
-  if (cleaner)
-    return limit;
-  return limit > POOL_HEADROOM ? limit - POOL_HEADROOM : 0;
+  return frames_limit (
+      store, limit > meta ? (limit - meta) / FRAME_BYTES : 0,
+      atomic_load_explicit (&store->lowered, memory_order_relaxed),
+      POOL_HEADROOM, cleaner);
 }
 
 static void
@@ -101,9 +120,9 @@ note_peak (struct store *store)
 static void
 tell_waiters (struct store *store)
 {
+  atomic_fetch_add (&store->room.freed, 1);
   if (atomic_load (&store->room.waiters) == 0)
     return;
-  atomic_fetch_add (&store->room.freed, 1);
   syscall (SYS_futex, &store->room.freed, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
            NULL, 0);
 }
@@ -128,7 +147,7 @@ take_frame (struct store *store, struct tier *tier, bool cleaner)
 {
   uint32_t frame;
 
-  if (!count_frame (&tier->frames, tier_frames_limit (tier, cleaner)))
+  if (!count_frame (&tier->frames, tier_frames_limit (store, tier, cleaner)))
     return ROOM_TIER_FULL;
   if (count_frame (&store->frames, pool_frames_limit (store, cleaner))) {
     frame = arena_take (&store->arena);

@@ -43,6 +43,7 @@ struct tier {
   _Atomic int level;
   _Atomic uint64_t limit;  /* bytes, 0: none */
   _Atomic uint32_t frames; /* in use */
+  _Atomic uint32_t lowered; /* frames in use when the limit was set last */
   _Atomic bool full;       /* a hint: do not compress for it in vain */
 };
 
@@ -93,6 +94,8 @@ struct store {
   struct tier tiers[STORE_TIERS];
   _Atomic uint64_t pool_limit;
   _Atomic uint32_t frames; /* in use, of all tiers */
+  _Atomic uint32_t lowered; /* frames in use when the limit was set last */
+  _Atomic uint32_t overdraft; /* cleaners that need more than the headroom */
   _Atomic uint64_t peak;   /* most bytes ever used */
   _Atomic uint64_t *same;  /* same-filled pages, by cgroup */
   _Atomic uint32_t cgroups; /* those below this number have pages */

@@ -9,7 +9,8 @@
 #define LOOK_AHEAD 8
 
 struct coldest {
-  uint32_t number, time;
+  uint32_t number;
+  uint64_t time; /* twice the seconds */
 };
 
 /* The coldest of one list that might be claimed. */
@@ -25,16 +26,18 @@ look_at_list (struct store *store, struct owner *owner, enum stream stream,
        next = store_segment (store, next - 1)->newer, ++looked) {
     struct segment *segment = store_segment (store, next - 1);
     uint64_t control = atomic_load (&segment->control);
-    uint32_t time = atomic_load_explicit (&segment->time,
+    uint64_t time = atomic_load_explicit (&segment->time,
                                           memory_order_relaxed);
 
     if (!control_claimable (control) || control_holds (control) != 0)
       continue;
     if (time > pick->before)
       break;
-    /* What is packed already goes first. */
-    if (stream == STREAM_OUTGOING)
-      time = 0;
+    /* What is packed already goes first.  Of the same second, what was just
+     * sorted out and stays in memory comes after what was not looked at yet.
+     */
+    time = stream == STREAM_OUTGOING ? 0
+                                     : 2 * time + (stream == STREAM_SURVIVORS);
     if (coldest->number == SEGMENT_NONE || time < coldest->time)
       *coldest = (struct coldest){ next - 1, time };
     break;

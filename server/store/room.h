@@ -21,10 +21,17 @@ struct worker;
  */
 extern bool room_clean (struct store *store, unsigned tier, int full);
 
-/* Ask for writeback and wait until a frame is free.  False if nothing can be
- * written back, or the request has waited long enough.
+/* A count of the frames given back so far.  Take it before trying to get one:
+ * then none that comes back is missed.
  */
-extern bool room_wait (struct store *store, struct worker *worker);
+extern uint32_t room_freed (struct store *store);
+
+/* Ask for writeback and wait until more frames than FREED were given back.
+ * False if nothing can be written back, or the request has waited long
+ * enough.
+ */
+extern bool room_wait (struct store *store, struct worker *worker,
+                       uint32_t freed);
 
 /* After COUNT pages were stored: wait a little if the pool fills faster than
  * writeback empties it.

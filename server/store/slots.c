@@ -8,11 +8,12 @@
 #include "store/slots.h"
 
 int
-slots_create (struct slots *slots, uint64_t count)
+slots_create (struct slots *slots, uint64_t count, struct wake *keeper)
 {
   uint64_t groups = (count + SLOTS_GROUP - 1) >> SLOTS_GROUP_SHIFT;
 
   slots->count = count;
+  slots->keeper = keeper;
   slots->words = region_reserve (count * sizeof *slots->words);
   slots->wide = region_reserve (count * sizeof *slots->wide);
   slots->touched = region_reserve (groups);
@@ -45,6 +46,34 @@ slots_touch_slow (struct slots *slots, uint64_t group, uint8_t part)
   uint8_t old = atomic_fetch_or (&slots->touched[group], part);
   if (!(old & part))
     atomic_fetch_add (&slots->meta_pages, 1);
+  if (part == SLOTS_WORDS) {
+    atomic_store (&slots->newest, group);
+    if (group + SLOTS_AHEAD / 2 >= atomic_load (&slots->ahead) &&
+        group < atomic_load (&slots->ahead) + SLOTS_AHEAD)
+      wake_ring (slots->keeper);
+  }
+}
+
+/* A group's first word may be written when the machine has no memory left but
+ * what this very write will free: so it shall have its memory before.  A
+ * client that jumps about is not followed, it would cost too much.
+ */
+void
+slots_keep (struct slots *slots)
+{
+  uint64_t groups = (slots->count + SLOTS_GROUP - 1) >> SLOTS_GROUP_SHIFT;
+  uint64_t newest = atomic_load (&slots->newest);
+  uint64_t ahead = atomic_load (&slots->ahead), to = newest + SLOTS_AHEAD;
+
+  if (newest + SLOTS_AHEAD / 2 < ahead || newest >= ahead + SLOTS_AHEAD)
+    return;
+  if (to > groups)
+    to = groups;
+  if (to <= ahead ||
+      region_populate ((void *) &slots->words[ahead << SLOTS_GROUP_SHIFT],
+                       (to - ahead) * SLOTS_GROUP * sizeof (slot_word)) == -1)
+    return;
+  atomic_store (&slots->ahead, to);
 }
 
 static pthread_mutex_t *

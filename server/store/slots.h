@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/wake.h"
 #include "store/slot.h"
 
 #define SLOTS_GROUP_SHIFT 9
@@ -27,12 +28,24 @@ struct slots {
   _Atomic uint64_t *wide;      /* whole patterns of SLOT_SAME_WIDE words */
   _Atomic uint8_t *touched;    /* a byte a group: SLOTS_WORDS, SLOTS_WIDE */
   _Atomic uint64_t meta_pages; /* memory pages touched of words and wide */
+  _Atomic uint64_t newest;     /* the group touched last */
+  _Atomic uint64_t ahead;      /* groups below this one need no memory more */
+  struct wake *keeper;         /* to be woken to go ahead */
   /* A wide pattern is two words; its stripe keeps their writers apart. */
   pthread_mutex_t stripes[SLOTS_STRIPES];
 };
 
+/* Groups that are given memory ahead of a client that writes one after the
+ * other, as swap does: 256 KiB of the table.
+ */
+#define SLOTS_AHEAD 64
+
 /* -1 with errno. */
-extern int slots_create (struct slots *slots, uint64_t count);
+extern int slots_create (struct slots *slots, uint64_t count,
+                         struct wake *keeper);
+
+/* The keeper's part: go ahead, if anybody follows. */
+extern void slots_keep (struct slots *slots);
 extern void slots_free (struct slots *slots);
 
 extern void slots_touch_slow (struct slots *slots, uint64_t group,

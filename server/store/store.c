@@ -87,7 +87,8 @@ store_create (const struct store_options *options, struct store **result)
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
   store->same =
       region_reserve (SLOT_CGROUPS * sizeof *store->same);
-  if (slots_create (&store->slots, options->size / PAGE_BYTES) == -1 ||
+  if (slots_create (&store->slots, options->size / PAGE_BYTES,
+                    &store->arena.keeper) == -1 ||
       arena_create (&store->arena, frames,
                     reserve_for (options->pool_limit)) == -1 ||
       segments_create (&store->segments, SEGMENTS_MOST) == -1 || !store->owners ||
@@ -107,6 +108,7 @@ keeper_run (void *data)
 
   while (!atomic_load (&store->stop)) {
     arena_keep (&store->arena);
+    slots_keep (&store->slots);
     wake_wait (&store->arena.keeper, -1);
   }
   return NULL;
@@ -118,6 +120,7 @@ store_start (struct store *store)
   int error;
 
   arena_keep (&store->arena);
+  slots_keep (&store->slots);
   if (worker_prepare (store) == -1)
     return -1;
   error = pthread_create (&store->keeper_thread, NULL, keeper_run, store);
@@ -210,6 +213,8 @@ store_pool_limit (const struct store *store)
 void
 store_set_pool_limit (struct store *store, uint64_t limit)
 {
+  /* With room to clean into, also when the limit is far exceeded now. */
+  atomic_store (&store->lowered, atomic_load (&store->frames) + 2);
   atomic_store (&store->pool_limit, limit);
   atomic_store (&store->arena.reserve, reserve_for (limit));
   wake_ring (&store->arena.keeper);
@@ -219,6 +224,8 @@ store_set_pool_limit (struct store *store, uint64_t limit)
 void
 store_set_tier_limit (struct store *store, unsigned tier, uint64_t limit)
 {
+  atomic_store (&store->tiers[tier].lowered,
+                atomic_load (&store->tiers[tier].frames) + 2);
   atomic_store (&store->tiers[tier].limit, limit);
   atomic_store (&store->tiers[tier].full, false);
 }

@@ -6,8 +6,12 @@
 
 set -eu -o pipefail
 
-socket=${TMPDIR:-/tmp}/tierswap.sock
-pidfile=${TMPDIR:-/tmp}/tierswap.pid
+# In a folder that only root can write to; another server may be on a host.
+name=/run/tierswap
+[ -n "${GUEST:-}" ] || name=/run/tierswap-demo
+socket=$name.sock
+pidfile=$name.pid
+waiting=$name.waiting
 device=/dev/nbd0
 cgroups=/sys/fs/cgroup
 touch_pages=$builddir/tests/guest/touch-pages
@@ -26,9 +30,21 @@ fail () {
   exit 1
 }
 
-# Show a command as a person would type it, then run it.
+# Show a command as a person would type it.
+show () {
+  local words=() word
+  for word in "$@"; do
+    word=${word/#$builddir\//./}
+    case $word in
+      *[\?\&\;\*\ ]*) word="'$word'" ;;
+    esac
+    words+=("$word")
+  done
+  echo "\$ ${words[*]}"
+}
+
 run () {
-  echo "\$ ${*/#$builddir\//}"
+  show "$@"
   "$@"
 }
 
@@ -53,17 +69,20 @@ leave () {
     grep -E '^(Mem|Swap)' /proc/meminfo
     cat /proc/swaps
   fi
-  [ -z "$program" ] || kill -KILL "$program"
+  if [ -n "$program" ]; then
+    kill -KILL "$program"
+    wait "$program"
+  fi 2>/dev/null
   [ -z "$swapped" ] || swapoff "$device"
   [ -z "$attached" ] || nbd-client -d "$device"
   if [ -n "$server" ]; then
-    kill "$server"
-    wait "$server"
+    kill "$server" 2>/dev/null
+    wait "$server" 2>/dev/null
   fi
   for group in "${groups[@]}"; do
     rmdir "$cgroups/$group"
-  done 2>/dev/null
-  rm -f "$socket" "$pidfile"
+  done
+  rm -f "$socket" "$pidfile" "$waiting"
   exit "$status"
 }
 trap leave EXIT
@@ -89,7 +108,7 @@ server_ready () {
 # start_server COMMAND...: an nbdkit with its arguments.
 start_server () {
   rm -f "$socket" "$pidfile"
-  echo "\$ ${*/#$builddir\//} -U $socket &"
+  show "$@" -U "$socket"
   "$@" -f -U "$socket" -P "$pidfile" &
   server=$!
   wait_until 60 "the server is ready" server_ready
@@ -128,14 +147,7 @@ make_cgroup () {
   echo $(($2 << 20)) > "$cgroups/$1/memory.max"
 }
 
-# in_cgroup NAME COMMAND...
-in_cgroup () (
-  echo "$BASHPID" > "$cgroups/$1/cgroup.procs"
-  shift
-  exec "$@"
-)
-
-# touched_in_cgroup NAME COMMAND...: start it, leaving its id in $program.
+# start_in_cgroup NAME COMMAND...: its process id is left in $program.
 start_in_cgroup () {
   local group=$1
   shift
@@ -145,6 +157,27 @@ start_in_cgroup () {
   ) &
   program=$!
 }
+
+# swap_out_cgroup NAME MEBIBYTES: until so much of it is swapped out.
+swap_out_cgroup () {
+  echo "$(($2 + 64))M" > "$cgroups/$1/memory.reclaim" || :
+  [ "$(cat "$cgroups/$1/memory.swap.current")" -ge $(($2 << 20)) ]
+} 2>/dev/null
+
+# The program is given -w "$waiting" (see touch-pages.c).
+program_waits () {
+  if ! kill -0 "$program" 2>/dev/null; then
+    finish_program
+    fail "the program ended too early"
+  fi
+  [ -e "$waiting" ]
+}
+
+kill_program () {
+  kill -KILL "$program"
+  wait "$program" || :
+  program=
+} 2>/dev/null
 
 finish_program () {
   local status=0

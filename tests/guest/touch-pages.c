@@ -9,14 +9,16 @@
  * holds is a function of its number, the pass and SEED, so that a page that
  * comes back from another place, another time or half is found out.
  *
- * With -w it then waits until FILE exists and compares all pages once more.
+ * With -w it then makes FILE, waits until somebody removes FILE, and compares
+ * all pages once more.
  *
  * Exit status: 0; 1 and one line on standard error for the first page that is
- * wrong; 2 for a mistake in the arguments or no memory.
+ * wrong; 2 for a mistake in the arguments, no memory, or no FILE.
  */
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -265,6 +267,19 @@ check_pages (const struct work *work, unsigned pass)
   }
 }
 
+static void
+wait_for_removal (const char *file)
+{
+  int fd = open (file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+  if (fd == -1)
+    give_up (2, "%s: %s", file, strerror (errno));
+  close (fd);
+  printf ("touch-pages: waiting until %s is removed\n", file);
+  while (access (file, F_OK) == 0)
+    usleep (50000);
+}
+
 static uint64_t
 parse_number (const char *text, uint64_t least, uint64_t most)
 {
@@ -342,9 +357,7 @@ main (int argc, char *argv[])
             pass, work.passes, work.pages);
   }
   if (file != NULL) {
-    printf ("touch-pages: waiting for %s\n", file);
-    while (access (file, F_OK) == -1)
-      usleep (50000);
+    wait_for_removal (file);
     check_pages (&work, work.passes);
     printf ("touch-pages: %zu pages read again, right\n", work.pages);
   }

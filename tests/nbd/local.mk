@@ -43,19 +43,33 @@ tests_nbd_single_SOURCES = tests/nbd/single.c
 tests_nbd_single_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_single_LDADD = $(nbd_ldadd)
 
+# What the scripts write and check pages with.
+check_PROGRAMS += tests/nbd/pages
+tests_nbd_pages_SOURCES = tests/nbd/pages.c
+tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_pages_LDADD = $(nbd_ldadd)
+
 nbd_scripts += \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
+	tests/nbd/checksums.sh \
+	tests/nbd/encrypted-backing.sh \
 	tests/nbd/control-commands.sh \
 	tests/nbd/control-drain.sh \
 	tests/nbd/control-reload.sh \
 	tests/nbd/exports.sh \
+	tests/nbd/failing-backing.sh \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
+	tests/nbd/full-file-system.sh \
 	tests/nbd/install.sh \
+	tests/nbd/killed-backing.sh \
+	tests/nbd/slow-backing.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
 	tests/nbd/tls.sh \
+	tests/nbd/truncated-backing.sh \
+	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \
 	tests/nbd/unprivileged.sh
 

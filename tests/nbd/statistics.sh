@@ -27,12 +27,6 @@ has ()
   done
 }
 
-# value FILTER: of fresh statistics.
-value ()
-{
-  text server stats | jq -r "$1"
-}
-
 # The text is JSON, then spaces, and ends in a newline.
 text server stats >"$tmp/stats.json"
 jq -e . "$tmp/stats.json" >/dev/null || fail "stats is not JSON"

@@ -6,7 +6,8 @@ unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 
 noinst_LTLIBRARIES += tests/unit/libpages.la
 tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
-	tests/unit/model.c tests/unit/model.h tests/unit/test.h
+	tests/unit/model.c tests/unit/model.h tests/unit/rig.c tests/unit/rig.h \
+	tests/unit/test.h
 
 unit_tests += tests/unit/test-codec
 tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
@@ -47,6 +48,14 @@ unit_tests += tests/unit/test-model-backed
 tests_unit_test_model_backed_SOURCES = tests/unit/test-model-backed.c
 tests_unit_test_model_backed_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_backed_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+# Writeback.
+unit_tests += tests/unit/test-writeback
+tests_unit_test_writeback_SOURCES = tests/unit/test-writeback.c
+tests_unit_test_writeback_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+
 
 # The configuration.
 unit_tests += tests/unit/test-config
@@ -100,6 +109,11 @@ unit_tests += tests/unit/test-backing-faults
 tests_unit_test_backing_faults_SOURCES = tests/unit/test-backing-faults.c tests/unit/test-backing.h
 tests_unit_test_backing_faults_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_faults_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-backing-fallback
+tests_unit_test_backing_fallback_SOURCES = tests/unit/test-backing-fallback.c tests/unit/test-backing.h
+tests_unit_test_backing_fallback_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_fallback_LDADD = $(unit_ldadd)
 
 unit_tests += tests/unit/test-backing-hang
 tests_unit_test_backing_hang_SOURCES = tests/unit/test-backing-hang.c tests/unit/test-backing.h

@@ -296,7 +296,7 @@ test_stopped (void **state)
                              EXTENT_BYTES, i * EXTENT_BYTES),
                       0);
   }
-  kill (server, SIGSTOP);
+  stop_child (server);
   for (i = 0; i < FLIGHT; ++i) {
     ios[i] = (struct backing_io){ .backing = backing,
                                   .op = BACKING_READ,

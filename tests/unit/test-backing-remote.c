@@ -264,6 +264,23 @@ test_slow (void **state)
   kill_child (server);
 }
 
+/* A server that says it can do with several connections, but has only two. */
+static void
+test_few_connections (void **state)
+{
+  pid_t server = NBDKIT ("s", "--filter=limit", "memory", "16M", "limit=2");
+  struct backing *backing = open_remote ("s", 0, 0);
+  struct flight flight;
+
+  (void)state;
+  start_flight (&flight);
+  write_all (&flight, backing, 3);
+  expect_all (&flight, backing, 3);
+  end_flight (&flight);
+  backing_close (backing);
+  kill_child (server);
+}
+
 /* Start without a server, and find it when it comes. */
 static void
 test_late (void **state)
@@ -288,6 +305,7 @@ test_late (void **state)
 
   server = NBDKIT ("late", "memory", "8M");
   wait_until (is_online (backing));
+  wait_until (messages_with ("is connected to its server") == 1);
   assert_int_equal (backing_extent_allocate (backing), 0);
   write_all (&flight, backing, 1);
   expect_all (&flight, backing, 1);
@@ -417,7 +435,7 @@ test_other_export (void **state)
 
   server = NBDKIT ("s", "memory", "20M");
   wait_until (is_online (backing));
-  wait_until (messages_with ("is connected to its server again") == 1);
+  wait_until (messages_with ("is connected to its server") == 1);
   assert_int_equal (backing_extents (backing), 64);
   write_all (&flight, backing, 1);
   expect_all (&flight, backing, 1);
@@ -432,17 +450,23 @@ test_other_export (void **state)
 static void
 test_hung (void **state)
 {
-  pid_t server = NBDKIT ("s", "memory", "16M");
-  struct backing *backing = open_remote ("s", 0, 1);
+  char disk[256];
+  pid_t server;
+  struct backing *backing;
   struct flight flight;
   struct backing_io *io;
   unsigned overdue = 0;
   unsigned i;
 
   (void)state;
+  snprintf (disk, sizeof disk, "file=%s", in_folder ("disk"));
+  close (open (in_folder ("disk"), O_CREAT | O_WRONLY, 0600));
+  assert_int_equal (truncate (in_folder ("disk"), 16 * MIB), 0);
+  server = NBDKIT ("s", "file", disk);
+  backing = open_remote ("s", 0, 1);
   start_flight (&flight);
   write_all (&flight, backing, 5);
-  kill (server, SIGSTOP);
+  stop_child (server);
   submit_all (&flight, backing, BACKING_READ, 0);
   while ((io = backing_queue_wait (flight.queue)) != NULL) {
     assert_true (io->error == ETIMEDOUT || io->error == ENODEV);
@@ -458,7 +482,14 @@ test_hung (void **state)
 
   memset (flight.buffer, 0x5a, FLIGHT * EXTENT_BYTES);
   kill (server, SIGCONT);
-  wait_until (is_online (backing));
+  /* Some versions of nbdkit abort when they find their client gone with
+   * answers still to be sent.
+   */
+  wait_until (is_online (backing) || waitpid (server, NULL, WNOHANG) == server);
+  if (!is_online (backing)) {
+    server = NBDKIT ("s", "file", disk);
+    wait_until (is_online (backing));
+  }
   for (i = 0; i < FLIGHT * EXTENT_BYTES; ++i)
     if (flight.buffer[i] != 0x5a)
       fail_msg ("byte %u changed after the request was overdue", i);
@@ -687,13 +718,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_round_trip), cmocka_unit_test (test_refused),
-    cmocka_unit_test (test_pieces),     cmocka_unit_test (test_slow),
-    cmocka_unit_test (test_late),       cmocka_unit_test (test_killed),
-    cmocka_unit_test (test_unsettled),  cmocka_unit_test (test_other_export),
-    cmocka_unit_test (test_hung),       cmocka_unit_test (test_errors),
-    cmocka_unit_test (test_mixed),      cmocka_unit_test (test_one_of_two_dies),
-    cmocka_unit_test (test_tls),
+    cmocka_unit_test (test_round_trip),      cmocka_unit_test (test_refused),
+    cmocka_unit_test (test_pieces),          cmocka_unit_test (test_slow),
+    cmocka_unit_test (test_few_connections), cmocka_unit_test (test_late),
+    cmocka_unit_test (test_killed),          cmocka_unit_test (test_unsettled),
+    cmocka_unit_test (test_other_export),    cmocka_unit_test (test_hung),
+    cmocka_unit_test (test_errors),          cmocka_unit_test (test_mixed),
+    cmocka_unit_test (test_one_of_two_dies), cmocka_unit_test (test_tls),
   };
 
   message_set_sink (keep_message);

@@ -167,6 +167,70 @@ test_tier_limit (void **state)
   store_free (store);
 }
 
+/* Many owners at the limit: each has survivors of its own, and still nothing
+ * fails as long as there is dead space.
+ */
+static void
+test_many_owners (void **state)
+{
+  enum { OWNERS = 24, PAGES = 100 };
+  struct store *store = make (16 * MIB, 0);
+  struct store_placement placement = { .prio = 1 };
+  unsigned char page[PAGE], back[PAGE];
+  uint64_t seed = 5, content[OWNERS * PAGES] = { 0 };
+
+  (void) state;
+  for (unsigned i = 0; i < 40 * OWNERS * PAGES; ++i) {
+    unsigned slot = random_next (&seed) % (OWNERS * PAGES);
+
+    content[slot] = i;
+    placement.cgroup = slot % OWNERS;
+    page_make (page, PAGE_HALF, i);
+    assert_int_equal (
+        store_write (store, page, PAGE, (uint64_t) slot * PAGE, &placement),
+        0);
+  }
+  for (unsigned slot = 0; slot < OWNERS * PAGES; ++slot) {
+    page_make (page, PAGE_HALF, content[slot]);
+    assert_int_equal (
+        store_read (store, back, PAGE, (uint64_t) slot * PAGE), 0);
+    if (content[slot])
+      assert_memory_equal (page, back, PAGE);
+  }
+  assert_int_equal (store_check (store), 0);
+  store_free (store);
+}
+
+/* A limit lowered far below what is used is approached by cleaning alone, as
+ * far as live pages allow.
+ */
+static void
+test_lowered (void **state)
+{
+  struct store *store = make (64 * MIB, 0);
+  struct store_statistics s;
+
+  (void) state;
+  for (unsigned i = 0; i < 16000; ++i)
+    assert_int_equal (try_put (store, i, i), 0);
+  store_set_pool_limit (store, 8 * MIB);
+  for (unsigned i = 0; i < 16000; ++i)
+    if (i % 16)
+      assert_int_equal (store_trim (store, PAGE, (uint64_t) i * PAGE), 0);
+  for (unsigned i = 0; i < 3000; ++i) {
+    store_get_statistics (store, &s);
+    if (s.mem_used_bytes <= 8 * MIB)
+      break;
+    nanosleep (&(struct timespec){ 0, 10000000 }, NULL);
+  }
+  assert_true (s.mem_used_bytes <= 8 * MIB);
+  for (unsigned i = 0; i < 16000; i += 16)
+    expect (store, i, i);
+  assert_int_equal (try_put (store, 1, 1), 0);
+  assert_int_equal (store_check (store), 0);
+  store_free (store);
+}
+
 int
 main (void)
 {
@@ -174,6 +238,8 @@ main (void)
     cmocka_unit_test (test_density),
     cmocka_unit_test (test_at_the_limit),
     cmocka_unit_test (test_tier_limit),
+    cmocka_unit_test (test_many_owners),
+    cmocka_unit_test (test_lowered),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

@@ -2,7 +2,11 @@
 /* The slot word keeps every field, and any 8-byte pattern comes back. */
 #include "test.h"
 
+#include <sys/mman.h>
+
 #include "store/slots.h"
+
+static struct wake keeper;
 
 static void
 test_object_words (void **state)
@@ -40,7 +44,7 @@ test_patterns (void **state)
   unsigned wide = 0;
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 10000), 0);
+  assert_int_equal (slots_create (&slots, 10000, &keeper), 0);
   for (unsigned i = 0; i < sizeof patterns / sizeof patterns[0]; ++i) {
     slot_word old, word;
     uint64_t pattern;
@@ -69,7 +73,7 @@ test_replace_wide (void **state)
   uint64_t pattern;
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 1000), 0);
+  assert_int_equal (slots_create (&slots, 1000, &keeper), 0);
   slots_touch (&slots, 5);
   slots_publish_same (&slots, 5, a, 0);
   word = slots_load (&slots, 5);
@@ -94,7 +98,7 @@ test_replace_object (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 1000), 0);
+  assert_int_equal (slots_create (&slots, 1000, &keeper), 0);
   slots_touch (&slots, 5);
   atomic_store (&slots.words[5], word | SLOT_REFERENCED);
   assert_false (slots_replace (&slots, 5, other, 0, word, 0));
@@ -110,7 +114,7 @@ test_sparse (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, UINT64_C (1) << 28), 0);
+  assert_int_equal (slots_create (&slots, UINT64_C (1) << 28, &keeper), 0);
   assert_int_equal (atomic_load (&slots.meta_pages), 0);
   assert_int_equal (slots_load (&slots, 123456789), 0);
   slots_touch (&slots, 123456789);
@@ -118,6 +122,47 @@ test_sparse (void **state)
   assert_int_equal (atomic_load (&slots.meta_pages), 1);
   assert_true (slots_touched (&slots, 123456789));
   assert_false (slots_touched (&slots, 1));
+  slots_free (&slots);
+}
+
+/* Memory pages of the table that are there. */
+static unsigned
+resident (const struct slots *slots, uint64_t group, unsigned groups)
+{
+  unsigned char pages[256];
+  unsigned n = 0;
+
+  assert_int_equal (mincore ((void *) &slots->words[group * SLOTS_GROUP],
+                             groups * 4096, pages),
+                    0);
+  for (unsigned i = 0; i < groups; ++i)
+    n += pages[i] & 1;
+  return n;
+}
+
+/* Who writes one group after the other finds memory there; who jumps about
+ * does not make the table grow.
+ */
+static void
+test_ahead (void **state)
+{
+  struct slots slots = { 0 };
+
+  (void) state;
+  assert_int_equal (slots_create (&slots, 10000 * SLOTS_GROUP, &keeper), 0);
+  slots_keep (&slots);
+  assert_int_equal (resident (&slots, 0, 200), SLOTS_AHEAD);
+  for (unsigned group = 0; group < 100; ++group) {
+    slots_touch (&slots, group * SLOTS_GROUP);
+    slots_keep (&slots);
+    assert_int_equal (resident (&slots, group, 1), 1);
+  }
+  assert_in_range (resident (&slots, 0, 200), 100 + SLOTS_AHEAD / 2,
+                   100 + SLOTS_AHEAD);
+  assert_int_equal (atomic_load (&slots.meta_pages), 100);
+  slots_touch (&slots, 5000 * SLOTS_GROUP);
+  slots_keep (&slots);
+  assert_int_equal (resident (&slots, 5000, 200), 0);
   slots_free (&slots);
 }
 
@@ -130,6 +175,7 @@ main (void)
     cmocka_unit_test (test_replace_wide),
     cmocka_unit_test (test_replace_object),
     cmocka_unit_test (test_sparse),
+    cmocka_unit_test (test_ahead),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
