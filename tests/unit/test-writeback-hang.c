@@ -78,6 +78,7 @@ add_server (struct rig *rig)
   b->prio = 1;
   store_set_backing (rig->store, 0, backing);
   b->backing = backing;
+  rig_wait (backing_state (backing) == BACKING_ONLINE);
   return 0;
 }
 
