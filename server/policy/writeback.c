@@ -483,12 +483,14 @@ drain (struct writeback *w)
     uint32_t next = 0;
 
     if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck) ||
+        backing_state (backing) == BACKING_FAILED ||
         backing_extents_used (backing) == 0)
       continue;
     loaded = load_some (w, i, 0, true, &next, &failed);
     if (loaded > failed)
       did = true;
-    else if (failed > 0 && loaded == failed) {
+    else if (failed > 0 && loaded == failed &&
+             backing_state (backing) != BACKING_FAILED) {
       atomic_store (&b->stuck, true);
       message (MESSAGE_ERROR,
                "backing \"%s\" cannot be drained: %u segments cannot be read "
