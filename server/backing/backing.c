@@ -103,8 +103,11 @@ backing_open (const struct backing_options *options,
     backing->kind = BACKING_NBD;
     r = remote_open (backing, options, &size, error);
   }
-  else
+  else {
     r = file_open (options, &backing->fd, &backing->kind, &size, error);
+    if (r == 0)
+      backing->may_block = file_may_block (backing->fd, backing->kind);
+  }
   if (r == 0)
     r = complete_open (backing, options, size, error);
   if (r == -1) {

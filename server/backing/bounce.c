@@ -6,40 +6,48 @@
 
 #include "backing/bounce.h"
 
-/* Memory behind it from now on, so that using it faults nothing in; and not in
- * core dumps, for pages pass through it.
- */
+/* Not in core dumps, for pages pass through it. */
 static char *
-map_populated (size_t bytes)
+map (size_t bytes)
 {
   char *p = mmap (NULL, bytes, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  size_t i;
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
   if (p == MAP_FAILED) {
     errno = ENOMEM;
     return NULL;
   }
   madvise (p, bytes, MADV_DONTDUMP);
-  /* Where it is locked (mlockall) on fault only, this still has to be said. */
+  return p;
+}
+
+/* So that using it faults nothing in; being locked (mlockall) on fault does not
+ * do that.
+ */
+static void
+populate (char *p, size_t bytes)
+{
+  size_t i;
+
   if (madvise (p, bytes, MADV_POPULATE_WRITE) == -1)
     for (i = 0; i < bytes; i += BACKING_ALIGNMENT)
       ((volatile char *)p)[i] = 0;
-  return p;
 }
 
 int
 bounce_create (struct bounce *bounce, unsigned requests, unsigned depth)
 {
   bounce->small_bytes = (size_t)requests * SMALL_BOUNCE;
-  bounce->small = map_populated (bounce->small_bytes);
+  bounce->small = map (bounce->small_bytes);
   if (bounce->small == NULL)
     return -1;
-  while (bounce->count < LARGE_BOUNCES && bounce->count < (int)depth) {
-    bounce->free[bounce->count] = bounce->count;
-    bounce->count++;
+  populate (bounce->small, bounce->small_bytes);
+  bounce->count = depth < LARGE_BOUNCES ? (int)depth : LARGE_BOUNCES;
+  /* The first is the last to be put, and so the first to be taken. */
+  while (bounce->free_count < bounce->count) {
+    bounce->free[bounce->free_count] = bounce->count - 1 - bounce->free_count;
+    bounce->free_count++;
   }
-  bounce->free_count = bounce->count;
   return 0;
 }
 
@@ -53,9 +61,18 @@ bounce_destroy (struct bounce *bounce)
 }
 
 int
-bounce_reserve (struct bounce *bounce)
+bounce_map (struct bounce *bounce)
 {
   if (bounce->large == NULL)
-    bounce->large = map_populated ((size_t)bounce->count * EXTENT_BYTES);
+    bounce->large = map ((size_t)bounce->count * EXTENT_BYTES);
   return bounce->large ? 0 : -1;
+}
+
+int
+bounce_reserve (struct bounce *bounce)
+{
+  if (bounce_map (bounce) == -1)
+    return -1;
+  populate (bounce->large, (size_t)bounce->count * EXTENT_BYTES);
+  return 0;
 }

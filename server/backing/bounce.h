@@ -2,7 +2,8 @@
 /* The bounce buffers of a queue: memory for what may not go straight to or
  * from the caller's.  A small one for each request, in memory from the start
  * and in one piece, so that it can be registered with the kernel; and a few
- * large ones, that take no memory before they are reserved.
+ * large ones, that take memory as far as they are used, the same ones first,
+ * unless they are reserved.
  */
 #ifndef TIERSWAP_BACKING_BOUNCE_H
 #define TIERSWAP_BACKING_BOUNCE_H
@@ -27,7 +28,9 @@ extern int bounce_create (struct bounce *bounce, unsigned requests,
                           unsigned depth);
 extern void bounce_destroy (struct bounce *bounce);
 
-/* Take memory for the large ones.  -1 with errno ENOMEM. */
+/* Map the large ones; have memory behind all of them.  -1 with errno ENOMEM.
+ */
+extern int bounce_map (struct bounce *bounce);
 extern int bounce_reserve (struct bounce *bounce);
 
 static inline char *

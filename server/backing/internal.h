@@ -47,6 +47,7 @@ struct backing {
   char *name;
   enum backing_kind kind;
   int fd;                /* of a file or block device, else -1 */
+  bool may_block;        /* the thread that submits to it */
   struct remote *remote; /* else NULL */
   struct cipher *cipher; /* NULL: not encrypted */
   struct extents *extents;

@@ -33,6 +33,7 @@ struct janitor {
   bool stop, has_ended, left_behind;
   atomic_bool idle; /* sleeps until it is kicked */
   bool cannot_discard;
+  uint64_t limit; /* no request takes longer than until then, 0: none */
 };
 
 /* ---- I/O ---- */
@@ -50,6 +51,8 @@ request (struct janitor *janitor, int op, uint64_t offset, uint64_t length)
 
   if (queue_submit_internal (janitor->queue, &io) == -1)
     return errno;
+  if (janitor->limit != 0 && janitor->limit < io.deadline)
+    io.deadline = janitor->limit;
   backing_queue_wait (janitor->queue);
   return io.error;
 }
@@ -122,20 +125,25 @@ empty_freed (struct janitor *janitor)
   }
 }
 
+/* A file may also have content from before, of a server that was killed. */
 static void
 empty_all (struct janitor *janitor)
 {
   struct backing *backing = janitor->backing;
-  uint64_t end = extents_fresh (backing->extents);
-  uint64_t limit = now_nanoseconds () + FINAL_TRIM_TIME;
+  uint64_t end = backing->kind == BACKING_FILE
+                     ? extents_capacity (backing->extents)
+                     : extents_fresh (backing->extents);
   uint64_t step = end, extent;
 
   if (!backing_reachable (backing))
     return;
-  if (backing->remote)
+  if (backing->remote) {
     step = FINAL_TRIM_BYTES / EXTENT_BYTES;
-  for (extent = 0; extent < end && now_nanoseconds () < limit; extent += step)
-    if (!discard (janitor, extent, step < end - extent ? step : end - extent))
+    janitor->limit = now_nanoseconds () + FINAL_TRIM_TIME;
+  }
+  for (extent = 0; extent < end; extent += step)
+    if (!discard (janitor, extent, step < end - extent ? step : end - extent)
+        || (janitor->limit != 0 && now_nanoseconds () >= janitor->limit))
       break;
 }
 

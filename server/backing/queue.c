@@ -255,7 +255,8 @@ queue_sleep (struct backing_queue *queue, int fd, uint64_t wait)
   if (atomic_load (&queue->posted) == NULL)
     ppoll (fds, fd == -1 ? 1 : 2, wait == FOREVER ? NULL : &t, NULL);
   atomic_store (&queue->sleeping, false);
-  if (read (queue->event, &ignored, sizeof ignored) == -1)
+  /* One that is written only now ends the next sleep early, no more. */
+  if (fds[0].revents && read (queue->event, &ignored, sizeof ignored) == -1)
     assert (errno == EAGAIN);
 }
 
@@ -283,7 +284,7 @@ find_memory (struct request *request)
   else if (io->length <= SMALL_BOUNCE)
     request->memory = bounce_small (&queue->bounce, request - queue->requests);
   else {
-    if (bounce_reserve (&queue->bounce) == -1)
+    if (bounce_map (&queue->bounce) == -1)
       return -1;
     request->large = bounce_take_large (&queue->bounce);
     request->memory = bounce_large (&queue->bounce, request->large);

@@ -19,22 +19,22 @@ show_number (char value[REGISTRY_VALUE], uint64_t number)
 }
 
 /* An attribute that shows a number. */
-#define SHOW(function, number)                                                \
-  static void function (const struct view *view, char value[REGISTRY_VALUE])  \
-  {                                                                           \
-    show_number (value, (uint64_t) (number));                                 \
+#define SHOW(function, number)                                                 \
+  static void function (const struct view *view, char value[REGISTRY_VALUE])   \
+  {                                                                            \
+    show_number (value, (uint64_t)(number));                                   \
   }
 
 /* One that shows a word. */
-#define SHOW_TEXT(function, text)                                             \
-  static void function (const struct view *view, char value[REGISTRY_VALUE])  \
-  {                                                                           \
-    snprintf (value, REGISTRY_VALUE, "%s", text);                             \
+#define SHOW_TEXT(function, text)                                              \
+  static void function (const struct view *view, char value[REGISTRY_VALUE])   \
+  {                                                                            \
+    snprintf (value, REGISTRY_VALUE, "%s", text);                              \
   }
 
 /* How one is stored. */
-#define STORE(function)                                                       \
-  static int function (struct device *device, const char *name,               \
+#define STORE(function)                                                        \
+  static int function (struct device *device, const char *name,                \
                        const char *object, const char *value, char **error)
 
 static const struct config_cgroup *
@@ -70,7 +70,6 @@ counters_of (const struct view *view)
   return counters;
 }
 
-
 /* The device and the pool. */
 
 SHOW (show_size, store_size (view->device->store))
@@ -93,7 +92,7 @@ STORE (set_pool_limit)
 {
   uint64_t bytes;
 
-  (void) object;
+  (void)object;
   return registry_size (name, value, true, &bytes, error) == -1
              ? -1
              : device_set_pool_limit (device, bytes, error);
@@ -135,7 +134,7 @@ STORE (set_tier_level)
     return change_refused (error, EINVAL,
                            "%s cannot be \"%s\": it is a whole number", name,
                            config_excerpt (value).text);
-  return device_set_tier_level (device, object, (int) level, error);
+  return device_set_tier_level (device, object, (int)level, error);
 }
 
 STORE (set_tier_limit)
@@ -153,7 +152,7 @@ STORE (set_tier_demote_age)
 
   return registry_number (name, value, 0, UINT32_MAX, &age, error) == -1
              ? -1
-             : device_set_demote_age (device, object, (unsigned) age, error);
+             : device_set_demote_age (device, object, (unsigned)age, error);
 }
 
 /* Backing tiers. */
@@ -182,14 +181,16 @@ promotes (const struct view *view)
 
 SHOW (show_backing_prio, atomic_load (&entry_of (view)->prio))
 SHOW (show_backing_size, backing_extents (backing_of (view)) * EXTENT_BYTES)
-SHOW (show_backing_used, backing_extents_used (backing_of (view)) * EXTENT_BYTES)
+SHOW (show_backing_used,
+      backing_extents_used (backing_of (view)) * EXTENT_BYTES)
 SHOW (show_backing_pages, view->statistics.backings[view->backing].pages)
 SHOW (show_backing_written_bytes, counters_of (view).written_bytes)
 SHOW (show_backing_write_ios, counters_of (view).write_ios)
 SHOW (show_backing_read_bytes, counters_of (view).read_bytes)
 SHOW (show_backing_read_ios, counters_of (view).read_ios)
 SHOW (show_backing_io_errors, counters_of (view).io_errors)
-SHOW (show_backing_checksum_errors, view->statistics.backings[view->backing].checksum_errors)
+SHOW (show_backing_checksum_errors,
+      view->statistics.backings[view->backing].checksum_errors)
 SHOW_TEXT (show_backing_kind, statistics_backing_kind (backing_of (view)))
 SHOW_TEXT (show_backing_state, statistics_backing_state (backing_of (view)))
 SHOW_TEXT (show_backing_promote, promotes (view) ? "true" : "false")
@@ -235,16 +236,16 @@ show_writeback_limit_left (const struct view *view, char value[REGISTRY_VALUE])
     snprintf (value, REGISTRY_VALUE, "none");
 }
 
-#define NO_WRITEBACK_CHANGE                                                   \
-  {                                                                           \
-    -1, -1, -1, -1                                                            \
+#define NO_WRITEBACK_CHANGE                                                    \
+  {                                                                            \
+    -1, -1, -1, -1                                                             \
   }
 
 STORE (set_writeback_high)
 {
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
 
-  (void) object;
+  (void)object;
   return registry_number (name, value, 1, 100, &change.high, error) == -1
              ? -1
              : device_set_writeback (device, &change, error);
@@ -254,7 +255,7 @@ STORE (set_writeback_low)
 {
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
 
-  (void) object;
+  (void)object;
   return registry_number (name, value, 0, 99, &change.low, error) == -1
              ? -1
              : device_set_writeback (device, &change, error);
@@ -264,7 +265,7 @@ STORE (set_writeback_age)
 {
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
 
-  (void) object;
+  (void)object;
   return registry_number (name, value, 0, UINT32_MAX, &change.age, error) == -1
              ? -1
              : device_set_writeback (device, &change, error);
@@ -275,10 +276,10 @@ STORE (set_writeback_limit)
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
   uint64_t bytes;
 
-  (void) object;
+  (void)object;
   if (registry_size (name, value, false, &bytes, error) == -1)
     return -1;
-  change.limit = (int64_t) bytes;
+  change.limit = (int64_t)bytes;
   return device_set_writeback (device, &change, error);
 }
 
@@ -302,7 +303,7 @@ STORE (set_cgroup_prio)
 {
   struct device_root_change change = { -1, -1, -1 };
 
-  (void) object;
+  (void)object;
   return registry_number (name, value, 1, 4, &change.prio, error) == -1
              ? -1
              : device_set_root (device, &change, error);
@@ -312,8 +313,9 @@ STORE (set_cgroup_writeback_prio)
 {
   struct device_root_change change = { -1, -1, -1 };
 
-  (void) object;
-  return registry_number (name, value, 0, 4, &change.writeback_prio, error) == -1
+  (void)object;
+  return registry_number (name, value, 0, 4, &change.writeback_prio, error)
+                 == -1
              ? -1
              : device_set_root (device, &change, error);
 }
@@ -323,10 +325,10 @@ STORE (set_cgroup_writeback_size)
   struct device_root_change change = { -1, -1, -1 };
   uint64_t bytes;
 
-  (void) object;
+  (void)object;
   if (registry_size (name, value, false, &bytes, error) == -1)
     return -1;
-  change.writeback_size = (int64_t) bytes;
+  change.writeback_size = (int64_t)bytes;
   return device_set_root (device, &change, error);
 }
 

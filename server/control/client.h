@@ -15,21 +15,21 @@
 #include "control/command.h"
 
 struct client {
-  int fd;              /* -1: the place is free, or only its command is left */
-  uint64_t turn;       /* when it last did anything, in the order of turns */
-  bool ended;          /* nothing more is read from it */
-  bool closing;        /* it is closed once all is sent */
+  int fd;        /* -1: the place is free, or only its command is left */
+  uint64_t turn; /* when it last did anything, in the order of turns */
+  bool ended;    /* nothing more is read from it */
+  bool closing;  /* it is closed once all is sent */
   char input[PROTOCOL_LINE + 1];
   size_t input_length;
-  char *output;        /* to send */
+  char *output; /* to send */
   size_t output_length, output_sent;
 
-  bool may_be_long;    /* a long command may be begun for it */
-  bool busy;           /* a long command is at work: */
+  bool may_be_long; /* a long command may be begun for it */
+  bool busy;        /* a long command is at work: */
   struct command command;
   pthread_t thread;
-  _Atomic bool done;   /* the thread has ended, or is about to */
-  int wake;            /* eventfd to write to then */
+  _Atomic bool done; /* the thread has ended, or is about to */
+  int wake;          /* eventfd to write to then */
 };
 
 extern void client_open (struct client *client, int fd, int wake);

@@ -53,10 +53,9 @@ status (struct command *c, const struct request *request)
 }
 
 static int
-add_attribute (void *opaque, const char *name, const char *value,
-               bool writable)
+add_attribute (void *opaque, const char *name, const char *value, bool writable)
 {
-  (void) writable;
+  (void)writable;
   return json_object_set_new (opaque, name, json_string (value));
 }
 
@@ -88,10 +87,10 @@ set (struct command *c, const struct request *request)
   const char *name = request->words[1];
 
   if (request->count != 3)
-    return refuse_arguments (
-        c, request->count < 3 ? "an argument is missing" : "too many arguments");
-  if (registry_store (c->device, name, request->words[2], &c->error) == -1 ||
-      registry_show (c->device, name, value, &c->error) == -1)
+    return refuse_arguments (c, request->count < 3 ? "an argument is missing"
+                                                   : "too many arguments");
+  if (registry_store (c->device, name, request->words[2], &c->error) == -1
+      || registry_show (c->device, name, value, &c->error) == -1)
     return failed (c);
   return done (c, json_pack ("{s:s}", name, value));
 }
@@ -150,8 +149,7 @@ cgroup (struct command *c, const struct request *request)
     int r = policy_number (c, word, "prio", 4, &change.prio);
 
     if (r == 0)
-      r = policy_number (c, word, "writeback_prio", 4,
-                         &change.writeback_prio);
+      r = policy_number (c, word, "writeback_prio", 4, &change.writeback_prio);
     if (r == 0)
       r = policy_number (c, word, "writeback_size", PAGE_BYTES,
                          &change.writeback_size);
@@ -163,9 +161,9 @@ cgroup (struct command *c, const struct request *request)
   if (device_set_root (c->device, &change, &c->error) == -1)
     return failed (c);
   root = c->device->root;
-  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int) root.prio,
-                             "writeback_prio", (int) root.writeback_prio,
-                             "writeback_size", (int) root.writeback_size));
+  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int)root.prio,
+                             "writeback_prio", (int)root.writeback_prio,
+                             "writeback_size", (int)root.writeback_size));
 }
 
 static bool
@@ -186,7 +184,7 @@ tier_named (struct command *c, const char *name)
   pthread_mutex_lock (&c->device->lock);
   for (unsigned i = 0; (tier = device_tier (c->device, i)); ++i)
     if (strcmp (tier->name, name) == 0)
-      found = (int) tier->prio - 1;
+      found = (int)tier->prio - 1;
   pthread_mutex_unlock (&c->device->lock);
   if (found == -1)
     change_refused (&c->error, ENOENT, "there is no memory tier \"%s\"",
@@ -204,16 +202,15 @@ writeback_argument (struct command *c, const char *word)
   int64_t number;
 
   if ((value = value_of (word, "age"))) {
-    if (registry_number ("age", value, 0, UINT32_MAX, &number, &c->error) ==
-        -1)
+    if (registry_number ("age", value, 0, UINT32_MAX, &number, &c->error) == -1)
       return -1;
-    w->age = (uint32_t) number;
+    w->age = (uint32_t)number;
   }
   else if ((value = value_of (word, "size"))) {
-    if (registry_number ("size", value, 0, PAGE_BYTES, &number, &c->error) ==
-        -1)
+    if (registry_number ("size", value, 0, PAGE_BYTES, &number, &c->error)
+        == -1)
       return -1;
-    w->least = (uint32_t) number;
+    w->least = (uint32_t)number;
   }
   else if ((value = value_of (word, "max"))) {
     if (registry_size ("max", value, false, &bytes, &c->error) == -1)
@@ -270,7 +267,7 @@ writeback (struct command *c, const struct request *request)
   }
   twice = given_twice (request, &length);
   if (twice) {
-    change_refused (&c->error, EINVAL, "%.*s is given twice", (int) length,
+    change_refused (&c->error, EINVAL, "%.*s is given twice", (int)length,
                     twice);
     return failed (c);
   }
@@ -319,23 +316,26 @@ command_begin (struct command *c, struct device *device,
                const struct request *request)
 {
   static bool (*const begin[]) (struct command *, const struct request *) = {
-    [USAGE_STATUS] = status,           [USAGE_GET] = get,
-    [USAGE_SET] = set,                 [USAGE_CGROUP] = cgroup,
-    [USAGE_RELOAD] = without_arguments, [USAGE_COMPACT] = without_arguments,
-    [USAGE_WRITEBACK] = writeback,     [USAGE_DRAIN] = drain,
+    [USAGE_STATUS] = status,
+    [USAGE_GET] = get,
+    [USAGE_SET] = set,
+    [USAGE_CGROUP] = cgroup,
+    [USAGE_RELOAD] = without_arguments,
+    [USAGE_COMPACT] = without_arguments,
+    [USAGE_WRITEBACK] = writeback,
+    [USAGE_DRAIN] = drain,
   };
   int kind = usage_find (request->words[0]);
   char names[USAGE_ROOM];
 
   *c = (struct command){ .device = device };
   if (kind == -1) {
-    change_refused (&c->error, EINVAL,
-                    "there is no command \"%s\"; there are %s",
-                    config_excerpt (request->words[0]).text,
-                    usage_names (names));
+    change_refused (
+        &c->error, EINVAL, "there is no command \"%s\"; there are %s",
+        config_excerpt (request->words[0]).text, usage_names (names));
     return failed (c);
   }
-  c->kind = (enum usage_command) kind;
+  c->kind = (enum usage_command)kind;
   return begin[kind](c, request);
 }
 
@@ -371,8 +371,8 @@ run_compact (struct command *c)
   while (!atomic_load (&c->cancel) && store_compact_one (store))
     ;
   return done (c, json_pack ("{s:I s:I}", "mem_used_bytes_before",
-                             (json_int_t) c->memory, "mem_used_bytes",
-                             (json_int_t) store_memory_used (store)));
+                             (json_int_t)c->memory, "mem_used_bytes",
+                             (json_int_t)store_memory_used (store)));
 }
 
 static bool
@@ -390,10 +390,10 @@ run_writeback (struct command *c)
   struct writeback_counters counters;
 
   if (writeback_run (c->device->writeback, &c->writeback, &counters) == 0)
-    return done (c, json_pack ("{s:I s:I s:I}",
-                               "segments", (json_int_t) counters.segments,
-                               "pages", (json_int_t) counters.pages,
-                               "bytes", (json_int_t) counters.bytes));
+    return done (c, json_pack ("{s:I s:I s:I}", "segments",
+                               (json_int_t)counters.segments, "pages",
+                               (json_int_t)counters.pages, "bytes",
+                               (json_int_t)counters.bytes));
   switch (errno) {
   case ENOSPC:
     change_refused (&c->error, ENOSPC, "nothing was written back: %s",
@@ -463,7 +463,7 @@ run_drain (struct command *c)
       change_refused (&c->error, EIO,
                       "backing \"%s\" cannot be drained: %llu bytes cannot be "
                       "read back from it; mend it and drain it again",
-                      c->name, (unsigned long long) bytes);
+                      c->name, (unsigned long long)bytes);
       return failed (c);
     case DRAIN_CALLED_OFF:
       change_refused (&c->error, ECANCELED,

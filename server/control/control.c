@@ -37,7 +37,7 @@ milliseconds (void)
   struct timespec now;
 
   clock_gettime (CLOCK_MONOTONIC, &now);
-  return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static unsigned
@@ -80,8 +80,8 @@ accept_client (struct control *control)
   struct client *c;
 
   if (fd == -1)
-    return errno == EAGAIN || errno == EACCES || errno == ECONNABORTED ||
-           errno == EINTR;
+    return errno == EAGAIN || errno == EACCES || errno == ECONNABORTED
+           || errno == EINTR;
   c = make_place (control);
   if (!c) {
     close (fd);
@@ -119,7 +119,7 @@ look_after_commands (struct control *control, uint64_t *told)
     *told = now;
   if (busy_clients (control) == 0)
     return -1;
-  return (int) (*told + PROGRESS_MILLISECONDS - now);
+  return (int)(*told + PROGRESS_MILLISECONDS - now);
 }
 
 static void *
@@ -134,20 +134,20 @@ run (void *data)
     int wait = look_after_commands (control, &told);
 
     for (unsigned i = 0; i < CLIENTS; ++i)
-      polls[i] = (struct pollfd){ .fd = control->clients[i].fd,
-                                  .events = client_events (
-                                      &control->clients[i]) };
+      polls[i]
+          = (struct pollfd){ .fd = control->clients[i].fd,
+                             .events = client_events (&control->clients[i]) };
     polls[CLIENTS] = (struct pollfd){ .fd = control->wake, .events = POLLIN };
-    polls[CLIENTS + 1] =
-        (struct pollfd){ .fd = accepting ? control->listener.fd : -1,
-                         .events = POLLIN };
+    polls[CLIENTS + 1]
+        = (struct pollfd){ .fd = accepting ? control->listener.fd : -1,
+                           .events = POLLIN };
     if (!accepting && (wait == -1 || wait > ACCEPT_PAUSE_MILLISECONDS))
       wait = ACCEPT_PAUSE_MILLISECONDS;
     accepting = true;
     if (poll (polls, CLIENTS + 2, wait) <= 0)
       continue;
     if (polls[CLIENTS].revents)
-      (void) !read (control->wake, &count, sizeof count);
+      (void)!read (control->wake, &count, sizeof count);
     serve_clients (control, polls);
     if (polls[CLIENTS + 1].revents)
       accepting = accept_client (control);
@@ -165,8 +165,8 @@ free_control (struct control *control)
 }
 
 int
-control_start (struct device *device, const char *path,
-               struct control **result, char **error)
+control_start (struct device *device, const char *path, struct control **result,
+               char **error)
 {
   struct control *control = calloc (1, sizeof *control);
   sigset_t all, before;
@@ -180,8 +180,8 @@ control_start (struct device *device, const char *path,
     control->clients[i].fd = -1;
   control->listener.fd = -1;
   control->wake = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (control->wake == -1 ||
-      listener_open (&control->listener, path, error) == -1) {
+  if (control->wake == -1
+      || listener_open (&control->listener, path, error) == -1) {
     int saved_errno = errno;
 
     free_control (control);
@@ -209,7 +209,7 @@ control_stop (struct control *control)
   if (!control)
     return;
   atomic_store (&control->stop, true);
-  (void) !write (control->wake, &one, sizeof one);
+  (void)!write (control->wake, &one, sizeof one);
   pthread_join (control->thread, NULL);
   for (unsigned i = 0; i < CLIENTS; ++i)
     client_finish (&control->clients[i]);

@@ -46,9 +46,9 @@ open_folder (const char *path, char **error)
   folder = dirname (copy);
   fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd == -1)
-    change_refused (error, errno,
-                    "control socket %s: folder %s: %s%s", path, folder,
-                    strerror (errno), errno == ENOENT ? "; make it first" : "");
+    change_refused (error, errno, "control socket %s: folder %s: %s%s", path,
+                    folder, strerror (errno),
+                    errno == ENOENT ? "; make it first" : "");
   free (copy);
   return fd;
 }
@@ -79,7 +79,7 @@ answered (const char *path, const struct sockaddr_un *address, bool *stale,
   if (fd == -1)
     return change_refused (error, errno, "control socket %s: %s", path,
                            strerror (errno));
-  r = connect (fd, (const struct sockaddr *) address, sizeof *address);
+  r = connect (fd, (const struct sockaddr *)address, sizeof *address);
   if (r == -1 && errno == ECONNREFUSED) {
     *stale = true;
     r = 0;
@@ -134,8 +134,8 @@ lock_folder (int folder)
 {
   const struct timespec pause = { 0, 20000000 };
 
-  for (int i = 0; i < LOCK_TRIES && flock (folder, LOCK_EX | LOCK_NB) == -1 &&
-                  errno == EWOULDBLOCK;
+  for (int i = 0; i < LOCK_TRIES && flock (folder, LOCK_EX | LOCK_NB) == -1
+                  && errno == EWOULDBLOCK;
        ++i)
     nanosleep (&pause, NULL);
 }
@@ -149,8 +149,8 @@ bind_there (struct listener *l, const struct sockaddr_un *address)
   /* The socket's own mode is that of its name, so that it is never open to
    * others, and the umask of other threads is not touched.
    */
-  if (l->fd == -1 || fchmod (l->fd, 0600) == -1 ||
-      bind (l->fd, (const struct sockaddr *) address, sizeof *address) == -1)
+  if (l->fd == -1 || fchmod (l->fd, 0600) == -1
+      || bind (l->fd, (const struct sockaddr *)address, sizeof *address) == -1)
     return -1;
   if (lstat (address->sun_path, &here) == -1)
     return -1;
@@ -198,8 +198,8 @@ listener_close (struct listener *l)
 {
   struct stat there;
 
-  if (l->inode && lstat (l->path, &there) == 0 &&
-      there.st_dev == l->device && there.st_ino == l->inode)
+  if (l->inode && lstat (l->path, &there) == 0 && there.st_dev == l->device
+      && there.st_ino == l->inode)
     unlink (l->path);
   if (l->fd != -1)
     close (l->fd);
@@ -216,15 +216,15 @@ listener_accept (struct listener *l)
 
   if (fd == -1)
     return -1;
-  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == -1 ||
-      (peer.uid != 0 && peer.uid != geteuid ())) {
+  if (getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == -1
+      || (peer.uid != 0 && peer.uid != geteuid ())) {
     char *line = protocol_error (
         "only root and the user that the server runs as may use its control "
         "socket",
         EACCES);
 
     if (line)
-      (void) !send (fd, line, strlen (line), MSG_NOSIGNAL);
+      (void)!send (fd, line, strlen (line), MSG_NOSIGNAL);
     free (line);
     close (fd);
     errno = EACCES;

@@ -33,14 +33,13 @@ full_name (char name[REGISTRY_NAME], const struct attribute_group *group,
 static int
 walk_object (struct view *view, const struct attribute_group *group,
              const char *object,
-             int (*callback) (void *opaque, const char *name,
-                              const char *value, bool writable),
+             int (*callback) (void *opaque, const char *name, const char *value,
+                              bool writable),
              void *opaque)
 {
   int r = 0;
 
-  for (const struct attribute *a = group->attributes; r == 0 && a->name;
-       ++a) {
+  for (const struct attribute *a = group->attributes; r == 0 && a->name; ++a) {
     char name[REGISTRY_NAME], value[REGISTRY_VALUE];
 
     full_name (name, group, object, a);
@@ -96,28 +95,27 @@ static bool
 take_apart (const char *name, struct parts *parts)
 {
   const char *first = strchr (name, '.'), *last = strrchr (name, '.');
-  size_t length = first ? (size_t) (first - name) : 0;
+  size_t length = first ? (size_t)(first - name) : 0;
 
   if (strlen (name) >= REGISTRY_NAME || name[0] == '.')
     return false;
   parts->object[0] = '\0';
   for (parts->group = attribute_groups; parts->group->attributes;
        ++parts->group)
-    if (strlen (parts->group->name) == length &&
-        strncmp (parts->group->name, name, length) == 0)
+    if (strlen (parts->group->name) == length
+        && strncmp (parts->group->name, name, length) == 0)
       break;
   if (!parts->group->attributes)
     return false;
   if (parts->group->object) {
     if (last == first)
       return false;
-    memcpy (parts->object, first + 1, (size_t) (last - first) - 1);
+    memcpy (parts->object, first + 1, (size_t)(last - first) - 1);
     parts->object[last - first - 1] = '\0';
   }
   else if (last != first)
     return false;
-  parts->attribute =
-      find_attribute (parts->group, last ? last + 1 : name);
+  parts->attribute = find_attribute (parts->group, last ? last + 1 : name);
   return parts->attribute != NULL;
 }
 
@@ -175,7 +173,8 @@ registry_store (struct device *device, const char *name, const char *value,
     return -1;
   take_apart (name, &parts);
   if (!parts.attribute->store)
-    return change_refused (error, EACCES, "%s is read-only: it only tells what is", name);
+    return change_refused (error, EACCES,
+                           "%s is read-only: it only tells what is", name);
   return parts.attribute->store (device, name, parts.object, value, error);
 }
 
@@ -186,16 +185,15 @@ registry_number (const char *name, const char *text, uint64_t least,
   uint64_t n = 0;
   const char *p = text;
 
-  for (; isdigit ((unsigned char) *p) && n <= most; ++p)
-    n = n * 10 + (uint64_t) (*p - '0');
+  for (; isdigit ((unsigned char)*p) && n <= most; ++p)
+    n = n * 10 + (uint64_t)(*p - '0');
   if (p == text || *p || n < least || n > most)
     return change_refused (error, EINVAL,
                            "%s cannot be \"%s\": it is a whole number from "
                            "%llu to %llu",
                            name, config_excerpt (text).text,
-                           (unsigned long long) least,
-                           (unsigned long long) most);
-  *number = (int64_t) n;
+                           (unsigned long long)least, (unsigned long long)most);
+  *number = (int64_t)n;
   return 0;
 }
 

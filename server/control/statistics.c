@@ -12,7 +12,7 @@
 static json_t *
 integer (uint64_t n)
 {
-  return json_integer ((json_int_t) n);
+  return json_integer ((json_int_t)n);
 }
 
 static json_t *
@@ -20,21 +20,16 @@ device_json (struct device *device, const struct store_statistics *s)
 {
   return json_pack (
       "{s:o s:i s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o}",
-      "size", integer (store_size (device->store)),
-      "page_size", PAGE_BYTES,
-      "pages_stored", integer (s->pages_stored),
-      "pages_same", integer (s->pages_same),
-      "orig_bytes", integer (s->pages_stored * PAGE_BYTES),
-      "compr_bytes", integer (s->compr_bytes),
-      "mem_used_bytes", integer (s->mem_used_bytes),
+      "size", integer (store_size (device->store)), "page_size", PAGE_BYTES,
+      "pages_stored", integer (s->pages_stored), "pages_same",
+      integer (s->pages_same), "orig_bytes",
+      integer (s->pages_stored * PAGE_BYTES), "compr_bytes",
+      integer (s->compr_bytes), "mem_used_bytes", integer (s->mem_used_bytes),
       "mem_used_peak_bytes", integer (s->mem_used_peak_bytes),
-      "mem_limit_bytes", integer (s->mem_limit_bytes),
-      "meta_bytes", integer (s->meta_bytes),
-      "reserve_bytes", integer (s->reserve_bytes),
-      "reads", integer (s->reads),
-      "writes", integer (s->writes),
-      "trims", integer (s->trims),
-      "read_errors", integer (s->read_errors),
+      "mem_limit_bytes", integer (s->mem_limit_bytes), "meta_bytes",
+      integer (s->meta_bytes), "reserve_bytes", integer (s->reserve_bytes),
+      "reads", integer (s->reads), "writes", integer (s->writes), "trims",
+      integer (s->trims), "read_errors", integer (s->read_errors),
       "write_errors", integer (s->write_errors));
 }
 
@@ -42,18 +37,14 @@ static json_t *
 tier_json (const struct config_tier *tier,
            const struct store_tier_statistics *s)
 {
-  return json_pack ("{s:s s:i s:s s:s s:i s:o s:o s:o s:o s:o s:o}",
-                    "name", tier->name,
-                    "prio", (int) tier->prio,
-                    "kind", "memory",
-                    "codec", codec_name (s->codec.kind),
-                    "level", s->codec.level,
-                    "pages", integer (s->pages),
-                    "pages_raw", integer (s->pages_raw),
-                    "compr_bytes", integer (s->compr_bytes),
-                    "mem_used_bytes", integer (s->mem_used_bytes),
-                    "limit_bytes", integer (s->limit_bytes),
-                    "segments", integer (s->segments));
+  return json_pack (
+      "{s:s s:i s:s s:s s:i s:o s:o s:o s:o s:o s:o}", "name", tier->name,
+      "prio", (int)tier->prio, "kind", "memory", "codec",
+      codec_name (s->codec.kind), "level", s->codec.level, "pages",
+      integer (s->pages), "pages_raw", integer (s->pages_raw), "compr_bytes",
+      integer (s->compr_bytes), "mem_used_bytes", integer (s->mem_used_bytes),
+      "limit_bytes", integer (s->limit_bytes), "segments",
+      integer (s->segments));
 }
 
 static json_t *
@@ -77,8 +68,7 @@ statistics_backings (const struct device *device,
 
   for (unsigned prio = 1; prio <= 4; ++prio)
     for (unsigned i = 0; i < STORE_BACKINGS; ++i)
-      if (atomic_load (&list[i].backing) &&
-          atomic_load (&list[i].prio) == prio)
+      if (atomic_load (&list[i].backing) && atomic_load (&list[i].prio) == prio)
         indexes[count++] = i;
   return count;
 }
@@ -86,9 +76,9 @@ statistics_backings (const struct device *device,
 const char *
 statistics_backing_kind (const struct backing *backing)
 {
-  static const char *const names[] = { [BACKING_FILE] = "file",
-                                       [BACKING_BLOCK] = "block",
-                                       [BACKING_NBD] = "nbd" };
+  static const char *const names[] = {
+    [BACKING_FILE] = "file", [BACKING_BLOCK] = "block", [BACKING_NBD] = "nbd"
+  };
 
   return names[backing_kind (backing)];
 }
@@ -113,20 +103,17 @@ backing_json (struct device *device, unsigned index,
 
   backing_get_counters (backing, &c);
   return json_pack (
-      "{s:s s:i s:s s:s s:o s:o s:o s:o s:o s:o s:o s:o s:o}",
-      "name", b->name,
-      "prio", (int) atomic_load (&b->prio),
-      "kind", statistics_backing_kind (backing),
-      "state", statistics_backing_state (backing),
-      "size_bytes", integer (backing_extents (backing) * EXTENT_BYTES),
-      "used_bytes", integer (backing_extents_used (backing) * EXTENT_BYTES),
-      "pages", integer (s->backings[index].pages),
-      "written_bytes", integer (c.written_bytes),
-      "write_ios", integer (c.write_ios),
-      "read_bytes", integer (c.read_bytes),
-      "read_ios", integer (c.read_ios),
-      "io_errors", integer (c.io_errors),
-      "checksum_errors", integer (s->backings[index].checksum_errors));
+      "{s:s s:i s:s s:s s:o s:o s:o s:o s:o s:o s:o s:o s:o}", "name", b->name,
+      "prio", (int)atomic_load (&b->prio), "kind",
+      statistics_backing_kind (backing), "state",
+      statistics_backing_state (backing), "size_bytes",
+      integer (backing_extents (backing) * EXTENT_BYTES), "used_bytes",
+      integer (backing_extents_used (backing) * EXTENT_BYTES), "pages",
+      integer (s->backings[index].pages), "written_bytes",
+      integer (c.written_bytes), "write_ios", integer (c.write_ios),
+      "read_bytes", integer (c.read_bytes), "read_ios", integer (c.read_ios),
+      "io_errors", integer (c.io_errors), "checksum_errors",
+      integer (s->backings[index].checksum_errors));
 }
 
 static json_t *
@@ -148,16 +135,13 @@ cgroups_json (struct device *device)
   struct store_cgroup_statistics c;
 
   store_get_cgroup_statistics (device->store, &c, 1);
-  return json_pack ("[{s:s s:i s:i s:i s:i s:o s:o s:o s:o}]",
-                    "path", "/",
-                    "id", 1,
-                    "prio", (int) root.prio,
-                    "writeback_prio", (int) root.writeback_prio,
-                    "writeback_size", (int) root.writeback_size,
-                    "pages_memory", integer (c.pages_memory),
-                    "pages_backing", integer (c.pages_backing),
-                    "pages_same", integer (c.pages_same),
-                    "compr_bytes", integer (c.compr_bytes));
+  return json_pack (
+      "[{s:s s:i s:i s:i s:i s:o s:o s:o s:o}]", "path", "/", "id", 1, "prio",
+      (int)root.prio, "writeback_prio", (int)root.writeback_prio,
+      "writeback_size", (int)root.writeback_size, "pages_memory",
+      integer (c.pages_memory), "pages_backing", integer (c.pages_backing),
+      "pages_same", integer (c.pages_same), "compr_bytes",
+      integer (c.compr_bytes));
 }
 
 static json_t *
@@ -166,10 +150,8 @@ writeback_json (struct device *device)
   struct writeback_counters c;
 
   writeback_get_counters (device->writeback, &c);
-  return json_pack ("{s:o s:o s:o s:o s:o}",
-                    "segments", integer (c.segments),
-                    "pages", integer (c.pages),
-                    "bytes", integer (c.bytes),
+  return json_pack ("{s:o s:o s:o s:o s:o}", "segments", integer (c.segments),
+                    "pages", integer (c.pages), "bytes", integer (c.bytes),
                     "pages_demoted", integer (c.pages_demoted),
                     "limit_left_bytes",
                     c.limit ? integer (c.limit_left) : json_null ());
@@ -183,16 +165,13 @@ statistics_json (struct device *device)
 
   store_get_statistics (device->store, &s);
   pthread_mutex_lock (&device->lock);
-  json = json_pack ("{s:o s:o s:o s:o s:{s:o s:o s:o} s:o}",
-                    "device", device_json (device, &s),
-                    "tiers", tiers_json (device, &s),
-                    "backings", backings_json (device, &s),
-                    "cgroups", cgroups_json (device),
-                    "cleaner",
-                    "segments_cleaned", integer (s.segments_cleaned),
-                    "bytes_copied", integer (s.bytes_copied),
-                    "cpu_nanoseconds", integer (s.cleaner_nanoseconds),
-                    "writeback", writeback_json (device));
+  json = json_pack (
+      "{s:o s:o s:o s:o s:{s:o s:o s:o} s:o}", "device",
+      device_json (device, &s), "tiers", tiers_json (device, &s), "backings",
+      backings_json (device, &s), "cgroups", cgroups_json (device), "cleaner",
+      "segments_cleaned", integer (s.segments_cleaned), "bytes_copied",
+      integer (s.bytes_copied), "cpu_nanoseconds",
+      integer (s.cleaner_nanoseconds), "writeback", writeback_json (device));
   pthread_mutex_unlock (&device->lock);
   if (!json)
     errno = ENOMEM;
@@ -226,7 +205,7 @@ statistics_of (struct device *device, const char *name)
   if (tier)
     json = tier_json (tier, &s.tiers[tier->prio - 1]);
   else if (index >= 0)
-    json = backing_json (device, (unsigned) index, &s);
+    json = backing_json (device, (unsigned)index, &s);
   pthread_mutex_unlock (&device->lock);
   return json;
 }
@@ -264,8 +243,8 @@ describe_backings (struct device *device, const struct store_statistics *s)
   if (count == 0)
     return strdup ("");
   for (unsigned i = 0; i < count; ++i) {
-    struct backing *b =
-        atomic_load (&device->backings.list[indexes[i]].backing);
+    struct backing *b
+        = atomic_load (&device->backings.list[indexes[i]].backing);
 
     bytes += s->backings[indexes[i]].pages * PAGE_BYTES;
     failed += backing_state (b) == BACKING_FAILED;
@@ -273,8 +252,8 @@ describe_backings (struct device *device, const struct store_statistics *s)
   if (failed > 0)
     snprintf (tail, sizeof tail, ", %u failed", failed);
   if (asprintf (&text, ", %s of it on %u backing%s%s",
-                human_bytes (bytes, stored), count, count > 1 ? "s" : "",
-                tail) == -1)
+                human_bytes (bytes, stored), count, count > 1 ? "s" : "", tail)
+      == -1)
     return NULL;
   return text;
 }
@@ -291,7 +270,8 @@ describe_device (struct device *device, const struct store_statistics *s)
                 human_bytes (device->config->size, size),
                 human_bytes (s->pages_stored * PAGE_BYTES, stored),
                 human_bytes (s->mem_used_bytes, used),
-                human_bytes (s->mem_limit_bytes, limit), backings) == -1)
+                human_bytes (s->mem_limit_bytes, limit), backings)
+      == -1)
     text = NULL;
   free (backings);
   return text;
@@ -308,8 +288,8 @@ describe_tier (const struct config_tier *tier,
                 human_bytes (s->pages * PAGE_BYTES, stored),
                 human_bytes (s->mem_used_bytes, used),
                 s->limit_bytes ? " of " : "",
-                s->limit_bytes ? human_bytes (s->limit_bytes, limit) : "") ==
-      -1)
+                s->limit_bytes ? human_bytes (s->limit_bytes, limit) : "")
+      == -1)
     return NULL;
   return text;
 }
@@ -321,14 +301,14 @@ describe_backing (const struct tier_backing *b,
   const struct backing *backing = atomic_load (&b->backing);
   char stored[HUMAN_ROOM], used[HUMAN_ROOM], size[HUMAN_ROOM], *text;
 
-  if (asprintf (&text, "backing, prio %u, %s, %s: %s stored in %s of %s",
-                atomic_load (&b->prio), statistics_backing_kind (backing),
-                statistics_backing_state (backing),
-                human_bytes (s->pages * PAGE_BYTES, stored),
-                human_bytes (backing_extents_used (backing) * EXTENT_BYTES,
-                             used),
-                human_bytes (backing_extents (backing) * EXTENT_BYTES,
-                             size)) == -1)
+  if (asprintf (
+          &text, "backing, prio %u, %s, %s: %s stored in %s of %s",
+          atomic_load (&b->prio), statistics_backing_kind (backing),
+          statistics_backing_state (backing),
+          human_bytes (s->pages * PAGE_BYTES, stored),
+          human_bytes (backing_extents_used (backing) * EXTENT_BYTES, used),
+          human_bytes (backing_extents (backing) * EXTENT_BYTES, size))
+      == -1)
     return NULL;
   return text;
 }

@@ -20,20 +20,20 @@ struct tierswap {
   struct control *control;
 };
 
-_Static_assert ((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR &&
-                    (int) TIERSWAP_WARNING == (int) MESSAGE_WARNING &&
-                    (int) TIERSWAP_NOTICE == (int) MESSAGE_NOTICE,
-                "kinds of messages");
-_Static_assert ((int) TIERSWAP_DATA == (int) STORE_DATA &&
-                    (int) TIERSWAP_HOLE == (int) STORE_HOLE &&
-                    (int) TIERSWAP_ZERO == (int) STORE_ZERO,
-                "kinds of extents");
+_Static_assert((int)TIERSWAP_ERROR == (int)MESSAGE_ERROR
+                   && (int)TIERSWAP_WARNING == (int)MESSAGE_WARNING
+                   && (int)TIERSWAP_NOTICE == (int)MESSAGE_NOTICE,
+               "kinds of messages");
+_Static_assert((int)TIERSWAP_DATA == (int)STORE_DATA
+                   && (int)TIERSWAP_HOLE == (int)STORE_HOLE
+                   && (int)TIERSWAP_ZERO == (int)STORE_ZERO,
+               "kinds of extents");
 
 void
 tierswap_set_message_sink (void (*sink) (enum tierswap_message_kind kind,
                                          const char *text))
 {
-  message_set_sink ((message_sink) sink);
+  message_set_sink ((message_sink)sink);
 }
 
 int
@@ -88,9 +88,10 @@ tierswap_start (struct tierswap *tierswap)
 
   if (device_start (tierswap->device) == -1)
     return -1;
-  if (tierswap->control_path &&
-      control_start (tierswap->device, tierswap->control_path,
-                     &tierswap->control, &error) == -1)
+  if (tierswap->control_path
+      && control_start (tierswap->device, tierswap->control_path,
+                        &tierswap->control, &error)
+             == -1)
     return tell (error);
   return 0;
 }
@@ -141,8 +142,7 @@ tierswap_zero (struct tierswap *tierswap, uint64_t count, uint64_t offset,
 {
   struct store_placement placement = tierswap->device->root;
 
-  return store_zero (tierswap->device->store, count, offset, punch,
-                     &placement);
+  return store_zero (tierswap->device->store, count, offset, punch, &placement);
 }
 
 struct extents_call {
@@ -158,7 +158,7 @@ extents_cb (void *opaque, uint64_t offset, uint64_t length,
   struct extents_call *call = opaque;
 
   return call->callback (call->opaque, offset, length,
-                         (enum tierswap_extent) kind);
+                         (enum tierswap_extent)kind);
 }
 
 int

@@ -9,17 +9,17 @@ const struct usage usages[USAGE_COMMANDS] = {
   [USAGE_STATUS] = { "status", "[--json]", "what is stored, and where" },
   [USAGE_GET] = { "get", "[NAME]", "the value of an attribute, or of all" },
   [USAGE_SET] = { "set", "NAME VALUE", "change an attribute" },
-  [USAGE_CGROUP] = { "cgroup",
-                     "PATH [prio=N] [writeback_prio=N] [writeback_size=BYTES]",
-                     "show or change the policy of a cgroup" },
+  [USAGE_CGROUP]
+  = { "cgroup", "PATH [prio=N] [writeback_prio=N] [writeback_size=BYTES]",
+      "show or change the policy of a cgroup" },
   [USAGE_RELOAD] = { "reload", "", "read the configuration again, apply it" },
   [USAGE_COMPACT] = { "compact", "", "give up dead space in memory" },
   [USAGE_WRITEBACK] = { "writeback",
                         "[age=SECONDS] [size=BYTES] [cgroup=PATH] [tier=NAME] "
                         "[max=BYTES]",
                         "write cold pages to the backings" },
-  [USAGE_DRAIN] = { "drain", "[--no-wait] BACKING",
-                    "move everything off a backing" },
+  [USAGE_DRAIN]
+  = { "drain", "[--no-wait] BACKING", "move everything off a backing" },
 };
 
 int
@@ -37,7 +37,7 @@ usage_names (char text[USAGE_ROOM])
   size_t length = 0;
 
   for (int i = 0; i < USAGE_COMMANDS; ++i)
-    length += (size_t) snprintf (text + length, USAGE_ROOM - length, "%s%s",
-                                 i > 0 ? ", " : "", usages[i].name);
+    length += (size_t)snprintf (text + length, USAGE_ROOM - length, "%s%s",
+                                i > 0 ? ", " : "", usages[i].name);
   return text;
 }

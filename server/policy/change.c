@@ -247,10 +247,9 @@ device_set_root (struct device *device, const struct device_root_change *change,
 }
 
 uint64_t
-change_memory_room (struct device *device)
+change_memory_room (struct device *device, const struct config *config)
 {
-  uint64_t mark =
-      device->config->pool_limit / 100 * device->config->writeback.high;
+  uint64_t mark = config->pool_limit / 100 * config->writeback.high;
   uint64_t used = store_memory_used (device->store);
 
   return mark > used ? mark - used : 0;
@@ -264,7 +263,7 @@ start_drain (struct device *device, unsigned index, char **error)
   uint64_t needed = backing_extents_used (b->backing) * EXTENT_BYTES;
   uint64_t there =
       backings_free_extents (&device->backings, (int) index) * EXTENT_BYTES;
-  uint64_t memory = change_memory_room (device);
+  uint64_t memory = change_memory_room (device, device->config);
 
   if (needed > there + memory)
     return change_refused (

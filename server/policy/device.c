@@ -32,6 +32,25 @@ override_size (struct config *config, const char *text)
   return 0;
 }
 
+/* What the configuration can say, but this version cannot do. */
+static int
+check_built (const struct config *config)
+{
+  if (config->state) {
+    message (MESSAGE_ERROR,
+             "%s: pool.state is not in this version yet: leave it out, the "
+             "pages then end with the server",
+             config->file);
+    return -1;
+  }
+  if (config->cgroups_count > 1 || config->cgroups[0].limit)
+    message (MESSAGE_NOTICE,
+             "%s: this version does not know which cgroup a page is of: all "
+             "have the policy of \"/\", and no limit of their own",
+             config->file);
+  return 0;
+}
+
 int
 device_create (const char *file, const char *size, struct device **result)
 {
@@ -55,6 +74,11 @@ device_create (const char *file, const char *size, struct device **result)
   if (size && override_size (device->config, size) == -1) {
     device_free (device);
     errno = EINVAL;
+    return -1;
+  }
+  if (check_built (device->config) == -1) {
+    device_free (device);
+    errno = ENOTSUP;
     return -1;
   }
   device->size_given = size != NULL;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "policy/change.h"
 
@@ -103,14 +104,20 @@ check (struct device *device, const struct config *new, char **error)
 struct opened {
   struct backing *backings[CONFIG_BACKINGS]; /* by index in the new
                                                 configuration, or NULL */
+  bool made[CONFIG_BACKINGS]; /* its file was not there before */
 };
 
+/* Leave nothing of them. */
 static void
-close_opened (struct opened *opened)
+close_opened (const struct config *new, struct opened *opened)
 {
-  for (unsigned i = 0; i < CONFIG_BACKINGS; ++i)
-    if (opened->backings[i])
-      backing_close (opened->backings[i]);
+  for (unsigned i = 0; i < CONFIG_BACKINGS; ++i) {
+    if (!opened->backings[i])
+      continue;
+    backing_close (opened->backings[i]);
+    if (opened->made[i])
+      unlink (new->backings[i].path);
+  }
 }
 
 /* The first backing that is neither there nor opened, or -1; under the lock.
@@ -137,6 +144,9 @@ open_missing (struct device *device, const struct config *new,
 
   while (r == 0 && (i = missing (device, new, opened)) != -1) {
     pthread_mutex_unlock (&device->lock);
+    opened->made[i] = new->backings[i].path &&
+                      access (new->backings[i].path, F_OK) == -1 &&
+                      errno == ENOENT;
     r = backings_open (&new->backings[i], &opened->backings[i], error);
     if (r == -1)
       opened->backings[i] = NULL;
@@ -217,7 +227,7 @@ static int
 check_drains (struct device *device, const struct config *new,
               const struct opened *opened, char **error)
 {
-  uint64_t needed = 0, there = 0, memory = change_memory_room (device);
+  uint64_t needed = 0, there = 0, memory = change_memory_room (device, new);
 
   for (unsigned i = 0; i < new->backings_count; ++i)
     if (opened->backings[i] &&
@@ -306,7 +316,7 @@ apply (struct device *device, struct config *new, char **error)
     int saved_errno = errno;
 
     undo_all (&undo);
-    close_opened (&opened);
+    close_opened (new, &opened);
     config_free (new);
     errno = saved_errno;
     return -1;

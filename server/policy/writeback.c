@@ -24,6 +24,9 @@
 #define FREE_SHARE 16
 #define SPARSE_SHARE 4
 
+/* Seconds without merging on a backing where segments could not be read. */
+#define MERGE_PAUSE 60
+
 /* Bytes that leave when writers wait although the pool is not above its mark:
  * the tier that they need is at its own limit.
  */
@@ -50,6 +53,11 @@ struct writeback {
   _Atomic uint64_t spent; /* of the daily limit, bytes */
   uint64_t writing;       /* bytes in flight to backings */
   time_t day;             /* when it was last reset */
+
+  bool merging; /* a sweep is under way */
+  unsigned merged;     /* the backing that it is on */
+  uint32_t merge_next; /* the segment that it has come to */
+  time_t merge_after[STORE_BACKINGS];
 
   pthread_mutex_t lock; /* of the command */
   pthread_cond_t done;
@@ -335,7 +343,7 @@ write_aged (struct writeback *w)
   unsigned age = atomic_load (&w->age);
   struct pass pass = pass_for (age);
 
-  if (age == 0)
+  if (age == 0 || w->merging)
     return false;
   pass.most = TURN;
   pass.seal = true;
@@ -416,15 +424,15 @@ collect_loaded (struct writeback *w, bool drain, unsigned *failed)
 /* Load segments from a backing of which so much is dead: how many. */
 static unsigned
 load_some (struct writeback *w, unsigned index, uint32_t dead_bytes,
-           bool drain, unsigned *failed)
+           bool drain, uint32_t *next, unsigned *failed)
 {
-  uint32_t next = 0, segment;
   unsigned loaded = 0;
+  uint32_t segment;
 
   while (loaded < TURN && !atomic_load (&w->stop)) {
     while (mover_in_flight (w->mover) >= MOVER_DEPTH / 2)
       collect_loaded (w, drain, failed);
-    segment = pick_on_backing (w->store, index, dead_bytes, &next);
+    segment = pick_on_backing (w->store, index, dead_bytes, next);
     if (segment == PICK_NONE)
       break;
     if (mover_load (w->mover, segment) == 0) {
@@ -472,14 +480,17 @@ drain (struct writeback *w)
     struct tier_backing *b = &w->backings->list[i];
     struct backing *backing = atomic_load (&b->backing);
     unsigned failed = 0, loaded;
+    uint32_t next = 0;
 
     if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck) ||
+        backing_state (backing) == BACKING_FAILED ||
         backing_extents_used (backing) == 0)
       continue;
-    loaded = load_some (w, i, 0, true, &failed);
+    loaded = load_some (w, i, 0, true, &next, &failed);
     if (loaded > failed)
       did = true;
-    else if (failed > 0 && loaded == failed) {
+    else if (failed > 0 && loaded == failed &&
+             backing_state (backing) != BACKING_FAILED) {
       atomic_store (&b->stuck, true);
       message (MESSAGE_ERROR,
                "backing \"%s\" cannot be drained: %u segments cannot be read "
@@ -490,32 +501,53 @@ drain (struct writeback *w)
   return did;
 }
 
+/* Do extents run low on a backing that segments are written to, and may they be
+ * written?
+ */
+static bool
+wants_merging (struct writeback *w, unsigned index)
+{
+  struct tier_backing *b = &w->backings->list[index];
+  struct backing *backing = atomic_load (&b->backing);
+  uint64_t all;
+
+  if (!backing || atomic_load (&b->draining) ||
+      backing_state (backing) != BACKING_ONLINE ||
+      seconds () < w->merge_after[index])
+    return false;
+  all = backing_extents (backing);
+  return all - backing_extents_used (backing) <= all / FREE_SHARE;
+}
+
+/* A sweep over a backing loads all its sparse segments, some at a time, and
+ * writes what was packed of them.  What is left over waits in memory for the
+ * end of the sweep, which so gives back what it was begun for.
+ */
 static bool
 merge_sparse (struct writeback *w)
 {
-  bool did = false;
+  const uint32_t sparse = EXTENT_BYTES / SPARSE_SHARE;
+  struct pass pass = pass_for (0);
+  unsigned failed = 0, loaded;
 
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
-    struct tier_backing *b = &w->backings->list[i];
-    struct backing *backing = atomic_load (&b->backing);
-    struct pass pass = pass_for (0);
-    unsigned failed = 0;
-    uint64_t all;
-
-    if (!backing || atomic_load (&b->draining) ||
-        backing_state (backing) != BACKING_ONLINE)
-      continue;
-    all = backing_extents (backing);
-    if (all - backing_extents_used (backing) > all / FREE_SHARE)
-      continue;
-    if (load_some (w, i, EXTENT_BYTES / SPARSE_SHARE, false, &failed) <=
-        failed)
-      continue;
-    pass.pick.packed = true;
-    run_pass (w, &pass);
-    did = true;
-  }
-  return did;
+  for (unsigned i = 0; i < STORE_BACKINGS && !w->merging; ++i)
+    if (limit_allows (w, EXTENT_BYTES) && wants_merging (w, i) &&
+        pick_mergeable (w->store, i, sparse)) {
+      w->merging = true;
+      w->merged = i;
+      w->merge_next = 0;
+    }
+  if (!w->merging)
+    return false;
+  loaded =
+      load_some (w, w->merged, sparse, false, &w->merge_next, &failed);
+  if (failed > 0)
+    w->merge_after[w->merged] = seconds () + MERGE_PAUSE;
+  if (loaded < TURN || !limit_allows (w, EXTENT_BYTES))
+    w->merging = false;
+  pass.pick.packed = true;
+  run_pass (w, &pass);
+  return loaded > failed;
 }
 
 static bool

@@ -13,8 +13,11 @@ struct store;
 struct wake;
 struct worker;
 
-/* A request waits for room at most this long in all, in seconds. */
-#define ROOM_WAIT_SECONDS 20
+/* A request waits for room at most this long in all, in seconds: longer than
+ * what is written to a backing that hangs (30), since after that another one
+ * takes it.
+ */
+#define ROOM_WAIT_SECONDS 45
 
 /* Make room by cleaning: in TIER if it is the tier that is full, anywhere
  * otherwise.  False if there is nothing left to clean.

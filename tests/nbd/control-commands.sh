@@ -14,7 +14,7 @@ tier "fast" { prio = 1  codec = "lz4"  limit = "16M" }
 tier "dense" { prio = 2  codec = "zstd"  level = 1 }
 backing "ssd" { prio = 1  path = "$tmp/ssd"  size = "32M" }
 END
-serve server tierswap "$tmp/conf" control="$tmp/control"
+serve_control "$tmp/conf"
 expect "the socket's mode" "$(stat -c '%F %a' "$tmp/control")" "socket 600"
 
 # The client alone.

@@ -18,7 +18,7 @@ END
 launch far -U "$tmp/far" memory 48M || fail "the far server did not start"
 far=$server
 trap 'kill -CONT $far 2>/dev/null || :; cleanup' EXIT
-serve server tierswap "$tmp/conf" control="$tmp/control"
+serve_control "$tmp/conf"
 
 head -c 32M /dev/urandom >"$tmp/pages"
 timeout $limit nbdcopy "$tmp/pages" "$(uri server)"

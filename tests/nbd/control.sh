@@ -4,6 +4,14 @@
 tierswapctl=$builddir/tierswapctl
 unset TIERSWAP_CONTROL
 
+# serve_control ARGUMENT...: serve with the control socket $tmp/control.  nbdkit
+# tells its process before the plugin has started.
+serve_control ()
+{
+  serve server tierswap "$@" control="$tmp/control"
+  wait_until "the control socket" test -S "$tmp/control"
+}
+
 # control ARGUMENT...: of the server whose socket is $tmp/control.
 control ()
 {

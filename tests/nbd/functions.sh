@@ -26,8 +26,11 @@ cleanup ()
   trap - EXIT
   set +e
   for server in "${servers[@]}"; do
-    kill "$server" 2>/dev/null || :
-    wait "$server" 2>/dev/null || :
+    kill "$server" 2>/dev/null
+  done
+  # A server ends when its clients, which may be among these, are gone.
+  for server in "${servers[@]}"; do
+    wait "$server" 2>/dev/null
   done
   undo
   if [ $status -ne 0 ] && [ $status -ne 77 ]; then

@@ -55,6 +55,21 @@ tests_unit_test_writeback_SOURCES = tests/unit/test-writeback.c
 tests_unit_test_writeback_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_writeback_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-writeback-order
+tests_unit_test_writeback_order_SOURCES = tests/unit/test-writeback-order.c
+tests_unit_test_writeback_order_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_order_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-writeback-moves
+tests_unit_test_writeback_moves_SOURCES = tests/unit/test-writeback-moves.c
+tests_unit_test_writeback_moves_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_moves_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-writeback-hang
+tests_unit_test_writeback_hang_SOURCES = tests/unit/test-writeback-hang.c
+tests_unit_test_writeback_hang_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_hang_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 
 
 # The configuration.
@@ -145,6 +160,11 @@ unit_tests += tests/unit/test-control
 tests_unit_test_control_SOURCES = tests/unit/test-control.c
 tests_unit_test_control_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_control_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-changes
+tests_unit_test_changes_SOURCES = tests/unit/test-changes.c
+tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_changes_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)

@@ -184,7 +184,7 @@ test_round_trip (void **state)
 static void
 test_refused (void **state)
 {
-  struct backing_options options = { .name = "far", .deadline = 2 };
+  struct backing_options options = { .name = "far" };
   pid_t server;
 
   (void)state;
@@ -380,8 +380,8 @@ test_killed (void **state)
 static void
 test_unsettled (void **state)
 {
-  pid_t server = NBDKIT ("s", "--filter=delay", "memory", "1M", "wdelay=5");
-  struct backing *backing = open_remote ("s", 0, 2);
+  pid_t server = NBDKIT ("s", "--filter=delay", "memory", "1M", "wdelay=20");
+  struct backing *backing = open_remote ("s", 0, 3);
   struct backing_queue *queue = backing_queue_create (1);
   char *buffer = get_buffer (EXTENT_BYTES);
   unsigned i;
@@ -393,7 +393,6 @@ test_unsettled (void **state)
   assert_int_equal (
       do_io (queue, backing, BACKING_WRITE, buffer, EXTENT_BYTES, 0),
       ETIMEDOUT);
-  assert_true (is_failed (backing));
   backing_extent_free (backing, 0);
   kill_child (server);
   server = NBDKIT ("s", "memory", "1M");
@@ -401,7 +400,7 @@ test_unsettled (void **state)
   back = seconds_now ();
   wait_until (backing_extent_allocate (backing) == 0);
   /* The deadline after it was back, less what the clocks are coarse. */
-  assert_true (seconds_now () - back > 1);
+  assert_true (seconds_now () - back > 2);
   backing_queue_free (queue);
   backing_close (backing);
   kill_child (server);
@@ -450,20 +449,17 @@ test_other_export (void **state)
 static void
 test_hung (void **state)
 {
-  char disk[256];
-  pid_t server;
-  struct backing *backing;
+  /* One thread a connection, for with more some versions of nbdkit abort when
+   * they find their client gone.
+   */
+  pid_t server = NBDKIT ("s", "-t", "1", "memory", "16M");
+  struct backing *backing = open_remote ("s", 0, 3);
   struct flight flight;
   struct backing_io *io;
   unsigned overdue = 0;
   unsigned i;
 
   (void)state;
-  snprintf (disk, sizeof disk, "file=%s", in_folder ("disk"));
-  close (open (in_folder ("disk"), O_CREAT | O_WRONLY, 0600));
-  assert_int_equal (truncate (in_folder ("disk"), 16 * MIB), 0);
-  server = NBDKIT ("s", "file", disk);
-  backing = open_remote ("s", 0, 1);
   start_flight (&flight);
   write_all (&flight, backing, 5);
   stop_child (server);
@@ -482,14 +478,7 @@ test_hung (void **state)
 
   memset (flight.buffer, 0x5a, FLIGHT * EXTENT_BYTES);
   kill (server, SIGCONT);
-  /* Some versions of nbdkit abort when they find their client gone with
-   * answers still to be sent.
-   */
-  wait_until (is_online (backing) || waitpid (server, NULL, WNOHANG) == server);
-  if (!is_online (backing)) {
-    server = NBDKIT ("s", "file", disk);
-    wait_until (is_online (backing));
-  }
+  wait_until (is_online (backing));
   for (i = 0; i < FLIGHT * EXTENT_BYTES; ++i)
     if (flight.buffer[i] != 0x5a)
       fail_msg ("byte %u changed after the request was overdue", i);

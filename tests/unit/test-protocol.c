@@ -42,7 +42,7 @@ refuses (const char *line, size_t length)
 static void
 test_taken (void **state)
 {
-  (void) state;
+  (void)state;
   takes ("[\"status\"]", 1, "status");
   takes (" [ \"set\" , \"pool.limit\",\"2G\" ] \r", 3, "2G");
   takes ("[\"drain\",\"\"]", 2, "");
@@ -56,15 +56,27 @@ static void
 test_refused (void **state)
 {
   static const char *const lines[] = {
-    "", " ", "status", "[]", "{}", "{\"command\":\"status\"}", "\"status\"",
-    "[\"status\"", "[\"status\"]]", "[\"status\"] [\"status\"]", "[1]",
-    "[\"get\",null]", "[[\"get\"]]", "[\"get\\u0000\"]", "[\"\xff\"]",
+    "",
+    " ",
+    "status",
+    "[]",
+    "{}",
+    "{\"command\":\"status\"}",
+    "\"status\"",
+    "[\"status\"",
+    "[\"status\"]]",
+    "[\"status\"] [\"status\"]",
+    "[1]",
+    "[\"get\",null]",
+    "[[\"get\"]]",
+    "[\"get\\u0000\"]",
+    "[\"\xff\"]",
     "[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\","
     "\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]",
   };
   char deep[PROTOCOL_LINE];
 
-  (void) state;
+  (void)state;
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; ++i)
     refuses (lines[i], strlen (lines[i]));
   refuses ("[\"a\0b\"]", 7);
@@ -83,7 +95,7 @@ is_line (char *line, const char *expected)
 static void
 test_answers (void **state)
 {
-  (void) state;
+  (void)state;
   is_line (protocol_result (json_pack ("{s:i}", "a", 1)),
            "{\"result\":{\"a\":1}}\n");
   is_line (protocol_progress ("half of it"), "{\"progress\":\"half of it\"}\n");
