@@ -27,6 +27,9 @@
 /* Seconds without merging on a backing where segments could not be read. */
 #define MERGE_PAUSE 60
 
+/* Milliseconds that writing back waits for extents that are being freed. */
+#define FREEING_TRIES 500
+
 /* Bytes that leave when writers wait although the pool is not above its mark:
  * the tier that they need is at its own limit.
  */
@@ -184,18 +187,20 @@ write_out (struct writeback *w, struct pass *pass, uint32_t segment)
     pass->error = errno = EDQUOT;
     return -1;
   }
-  for (;;) {
+  for (unsigned tries = 0; tries < FREEING_TRIES; ++tries) {
     backing = backings_choose (w->backings, class, false, except);
-    if (backing == -1)
-      break;
-    if (start_write (w, segment, backing) == 0) {
+    if (backing >= 0 && start_write (w, segment, backing) == 0) {
       pass->started += bytes;
       pass->progress++;
       return 0;
     }
-    /* It filled up or failed just now. */
-    if (except == backing)
+    if (backing == -1 && except == -1)
       break;
+    /* It filled up or failed just now, or what is free there is still being
+     * punched out: another one, or the same in a moment.
+     */
+    if (except != -1)
+      nanosleep (&(struct timespec){ 0, 1000000 }, NULL);
     except = backing;
   }
   mover_unclaim (w->store, segment);
