@@ -46,8 +46,8 @@ struct holder {
 static bool
 write_store (struct holder *holder, const void *page, uint64_t slot)
 {
-  static const struct store_placement placement = { .prio = 1,
-                                                    .writeback_prio = 1 };
+  static const struct store_placement placement
+      = { .prio = 1, .writeback_prio = 1 };
 
   if (store_write (holder->store, page, PAGE_BYTES, slot * PAGE_BYTES,
                    &placement)
@@ -226,8 +226,7 @@ hold_in_store (const struct pages *pages, uint64_t memory, char *file,
 static void
 hold_in_zram (const struct pages *pages, const char *device, const char *sys)
 {
-  struct holder holder
-      = { .write = write_zram, .read = read_zram, .sys = sys };
+  struct holder holder = { .write = write_zram, .read = read_zram, .sys = sys };
   double fill_seconds, read_seconds;
   uint64_t held;
   off_t bytes;

@@ -21,7 +21,8 @@ bench_memory_SOURCES = tests/bench/bench-memory.c
 bench_memory_LDADD = libfigures.la libtierswap.la
 
 bench_writeback_SOURCES = tests/bench/bench-writeback.c
-bench_writeback_LDADD = libfigures.la libtierswap.la
+bench_writeback_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
+bench_writeback_LDADD = libfigures.la libtierswap.la $(LIBURING_LIBS)
 
 bench_pick_SOURCES = tests/bench/bench-pick.c
 bench_pick_LDADD = libfigures.la libtierswap.la
