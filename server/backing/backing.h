@@ -139,8 +139,8 @@ extern int backing_queue_reserve (struct backing_queue *queue);
 extern int backing_queue_submit (struct backing_queue *queue,
                                  struct backing_io *io);
 
-/* Start what was queued, wait until at least one request is complete, and
- * take it off the queue.  NULL when nothing is in flight.
+/* Start what was queued and not started yet, wait until at least one request
+ * is complete, and take it off the queue.  NULL when nothing is in flight.
  */
 extern struct backing_io *backing_queue_wait (struct backing_queue *queue);
 

@@ -149,6 +149,7 @@ extern const struct engine uring_engine, threads_engine;
 struct backing_queue {
   unsigned depth, in_flight; /* in_flight: submitted and not taken off */
   struct backing_io *pending, **pending_end; /* submitted, not started */
+  unsigned submitted; /* since all that could be was started */
   struct backing_io *completed, **completed_end;
 
   struct request *requests;

@@ -33,6 +33,11 @@
 #define GRACE (SECOND / 2)
 #define FOREVER UINT64_MAX
 
+/* So many are started without waiting for more: the device is at work on them
+ * while others are submitted.
+ */
+#define START_EARLY 8
+
 /* ---- making ---- */
 
 static int
@@ -344,6 +349,7 @@ start_pending (struct backing_queue *queue)
   struct backing_io **link = &queue->pending, *io;
   struct remote *remote = NULL;
 
+  queue->submitted = 0;
   while ((io = *link) != NULL) {
     if (!can_start (queue, io)) {
       if (io->deadline < queue->next_check)
@@ -471,6 +477,11 @@ submit (struct backing_queue *queue, struct backing_io *io)
   io->next = NULL;
   *queue->pending_end = io;
   queue->pending_end = &io->next;
+  if (++queue->submitted >= START_EARLY) {
+    start_pending (queue);
+    if (queue->started > 0)
+      queue->engine->enter (queue, 0);
+  }
   return 0;
 }
 

@@ -25,7 +25,7 @@
 
 #define PICKS 101
 #define ROUNDS 5
-#define REQUEST 64    /* pages */
+#define REQUEST 64      /* pages */
 #define RANDOM_MOST 200 /* random bytes of a page; the others are zero */
 
 struct cost {
@@ -40,8 +40,8 @@ static struct mover *mover;
 static void
 fill (uint64_t first, uint64_t end, size_t random_bytes)
 {
-  static const struct store_placement placement = { .prio = 1,
-                                                    .writeback_prio = 1 };
+  static const struct store_placement placement
+      = { .prio = 1, .writeback_prio = 1 };
   static uint64_t buffer[REQUEST][PAGE_BYTES / sizeof (uint64_t)];
   static uint64_t x = 88172645463325252;
 
@@ -155,8 +155,8 @@ main (int argc, char *argv[])
     fail ("store_start");
   backings.store = store;
   backings.lock = &lock;
-  if (backings_open (&backing, &opened, &error) == -1 ||
-      backings_add (&backings, &backing, opened, true, &error) == -1)
+  if (backings_open (&backing, &opened, &error) == -1
+      || backings_add (&backings, &backing, opened, true, &error) == -1)
     fail (error ? error : "backings_add");
   mover = mover_create (store);
   if (mover == NULL)
@@ -170,12 +170,12 @@ main (int argc, char *argv[])
   figure_heading ("pick: time to find 1000 pages to write back; segments of "
                   "%.0f pages",
                   at_many.pages);
-  figure (text ("with %.1f million stored", (double)many / 1048576),
-          text ("%.2f us", thousand (at_many)),
-          text ("%.1f million: %.2f us", (double)few / 1048576,
-                thousand (at_few)),
-          thousand (at_many) / thousand (at_few), "<=1.5",
-          text ("median of %d rounds of %d picks", ROUNDS, PICKS));
+  figure (
+      text ("with %.1f million stored", (double)many / 1048576),
+      text ("%.2f us", thousand (at_many)),
+      text ("%.1f million: %.2f us", (double)few / 1048576, thousand (at_few)),
+      thousand (at_many) / thousand (at_few), "<=1.5",
+      text ("median of %d rounds of %d picks", ROUNDS, PICKS));
   mover_free (mover);
   store_free (store);
   backings_close (&backings);
