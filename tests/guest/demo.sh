@@ -6,7 +6,7 @@
 . "$srcdir/tests/guest/functions.sh"
 cd "$srcdir"
 
-size=192
+size=96
 held=$((size / 3))
 group=tierswap-demo
 
@@ -34,7 +34,7 @@ echo "\$ echo ${held}M > $cgroups/$group/memory.max"
 make_cgroup "$group" "$held"
 show "$touch_pages" -k mixed -n 3 "$size"
 start_in_cgroup "$group" "$touch_pages" -k mixed -n 3 -w "$waiting" "$size"
-wait_until 180 "the program waits" program_waits
+wait_until 600 "the program waits" program_waits
 echo
 say "While it waits, with two thirds of its memory on the device:"
 run nbdinfo "nbd+unix:///?socket=$socket"

@@ -16,15 +16,15 @@ start_server "$builddir/nbdkit" tierswap size=1G
 swap_on
 make_cgroup asleep $((size * 2))
 start_in_cgroup asleep "$touch_pages" -k mixed -o sequential -w "$waiting" "$size"
-wait_until 180 "the program waits" program_waits
-wait_until 180 "all of it is swapped out" swap_out_cgroup asleep "$size"
+wait_until 600 "the program waits" program_waits
+wait_until 600 "all of it is swapped out" swap_out_cgroup asleep "$size"
 check_stats ".device.pages_stored >= $size * 256"
 before=$(stats .device.mem_used_bytes)
 stats -c '.device | {pages_stored, mem_used_bytes, trims}'
 
 kill_program
-wait_until 60 "few pages are stored" stats_say ".device.pages_stored < $few"
-wait_until 60 "most of the memory is given back" \
+wait_until 300 "few pages are stored" stats_say ".device.pages_stored < $few"
+wait_until 300 "most of the memory is given back" \
   stats_say ".device.mem_used_bytes < $before / 4"
 stats -c '.device | {pages_stored, mem_used_bytes, trims}'
 swap_off

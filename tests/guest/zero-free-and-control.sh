@@ -19,7 +19,7 @@ run () {
 kind=$1
 memory=$2
 size=$3
-run 600 tierswap || exit
+run 900 tierswap || exit
 taken=$(sed -n 's/^# finished in \([0-9]*\) s$/\1/p' "$output")
 
 # The control is given the time to boot, and then four times what tierswap took.
