@@ -41,10 +41,18 @@ extern void tierswap_set_message_sink (
 extern int tierswap_create (const char *file, const char *size,
                             struct tierswap **device);
 
+/* Have the device listen for tierswapctl(8) on the Unix socket PATH from
+ * tierswap_start to tierswap_free.  Call it before tierswap_start.  -1 with
+ * EINVAL if PATH cannot be that of a socket, ENOENT if its folder does not
+ * exist, EADDRINUSE if a server listens there already, EEXIST if it is
+ * something else than a socket.
+ */
+extern int tierswap_set_control (struct tierswap *device, const char *path);
+
 /* Take the memory, protect the process (see tierswap_protect in
  * nbdkit-tierswap-plugin(1)), open the backings and start the threads.  Call
  * it once, in the process that will serve, after any fork.
- * -1 with ENOMEM, EAGAIN, or the error of a backing.
+ * -1 with ENOMEM, EAGAIN, or the error of a backing or of the control socket.
  */
 extern int tierswap_start (struct tierswap *device);
 
@@ -96,10 +104,10 @@ extern int tierswap_extents (
     void *opaque);
 
 /* The exports beside the device itself (""): "stats", then one a tier and
- * one a backing, by name.  INDEX counts from 0; NULL past the last.
+ * one a backing, by name.  INDEX counts from 0; NULL past the last.  To
+ * free().  Tiers and backings may come and go at any time.
  */
-extern const char *tierswap_export_name (const struct tierswap *device,
-                                         unsigned index);
+extern char *tierswap_export_name (struct tierswap *device, unsigned index);
 
 /* One line about the device (NAME ""), or about an export.  To free().  NULL
  * with ENOENT for an unknown name.

@@ -13,3 +13,6 @@ plugin/nbdkit-tierswap-plugin.1: plugin/nbdkit-tierswap-plugin.pod
 	$(AM_V_at)$(MKDIR_P) plugin
 	$(AM_V_GEN)$(POD2MAN) $(POD2MAN_FLAGS) --section=1 \
 	  --name=nbdkit-tierswap-plugin $< $@
+
+# ./nbdkit runs it uninstalled.
+noinst_SCRIPTS = nbdkit

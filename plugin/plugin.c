@@ -23,7 +23,8 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-#define TEXT_ALIGNMENT 4096 /* bytes that the size of a text is a multiple of */
+/* Bytes that the size of a text is a multiple of. */
+#define TEXT_ALIGNMENT 4096
 #define REQUEST_MAXIMUM (32 * 1024 * 1024) /* bytes, advertised */
 
 /* An answer about extents stops here, so that what a client asks about a
@@ -33,6 +34,7 @@
 
 static char *conf;       /* absolute path, or NULL: the embedded default */
 static const char *size; /* NULL: the configuration's */
+static char *control;    /* absolute path of the socket, or NULL: none */
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -77,6 +79,7 @@ plugin_unload (void)
 {
   plugin_cleanup (); /* of a device that was never started */
   free (conf);
+  free (control);
 }
 
 static void
@@ -110,22 +113,36 @@ plugin_config (const char *key, const char *value)
     return 0;
   }
 
-  nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE and "
-                "size=SIZE", key);
+  if (strcmp (key, "control") == 0) {
+    if (control) {
+      nbdkit_error ("control is given twice: the second is '%s'", value);
+      return -1;
+    }
+    control = nbdkit_absolute_path (value);
+    return control ? 0 : -1;
+  }
+
+  nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
+                "size=SIZE and control=SOCKET",
+                key);
   return -1;
 }
 
-#define plugin_config_help \
-  "[conf=]FILE   The configuration, see tierswap.conf(5)\n" \
-  "              (default: lz4 at prio 1, zstd at prio 2).\n" \
-  "size=SIZE     Size of the device, such as 8G\n" \
-  "              (default: the configuration's)."
+#define plugin_config_help                                                     \
+  "[conf=]FILE     The configuration, see tierswap.conf(5)\n"                  \
+  "                (default: lz4 at prio 1, zstd at prio 2).\n"                \
+  "size=SIZE       Size of the device, such as 8G\n"                           \
+  "                (default: the configuration's).\n"                          \
+  "control=SOCKET  Where to listen for tierswapctl(8), such as\n"              \
+  "                /run/tierswap/control.sock (default: nowhere)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
 plugin_config_complete (void)
 {
-  return tierswap_create (conf, size, &device);
+  if (tierswap_create (conf, size, &device) == -1)
+    return -1;
+  return control ? tierswap_set_control (device, control) : 0;
 }
 
 static int
@@ -158,16 +175,18 @@ add_export (struct nbdkit_exports *exports, const char *name)
 static int
 plugin_list_exports (int readonly, int is_tls, struct nbdkit_exports *exports)
 {
-  const char *name;
+  char *name;
+  int r;
 
   (void)readonly;
   (void)is_tls;
-  if (add_export (exports, "") == -1)
-    return -1;
-  for (unsigned i = 0; (name = tierswap_export_name (device, i)); i++)
-    if (add_export (exports, name) == -1)
-      return -1;
-  return 0;
+  r = add_export (exports, "");
+  for (unsigned i = 0; r == 0 && (name = tierswap_export_name (device, i));
+       i++) {
+    r = add_export (exports, name);
+    free (name);
+  }
+  return r;
 }
 
 static const char *
@@ -184,12 +203,14 @@ refuse_export (const char *name)
   char *list = NULL;
   size_t length;
   FILE *names = open_memstream (&list, &length);
-  const char *other;
+  char *other;
 
   if (!names)
     return;
-  for (unsigned i = 0; (other = tierswap_export_name (device, i)); i++)
+  for (unsigned i = 0; (other = tierswap_export_name (device, i)); i++) {
     fprintf (names, ", '%s'", other);
+    free (other);
+  }
   fclose (names);
   nbdkit_error ("there is no export '%s'; there are '' (the device)%s", name,
                 list ? list : "");

@@ -103,8 +103,11 @@ backing_open (const struct backing_options *options,
     backing->kind = BACKING_NBD;
     r = remote_open (backing, options, &size, error);
   }
-  else
+  else {
     r = file_open (options, &backing->fd, &backing->kind, &size, error);
+    if (r == 0)
+      backing->may_block = file_may_block (backing->fd, backing->kind);
+  }
   if (r == 0)
     r = complete_open (backing, options, size, error);
   if (r == -1) {
@@ -300,7 +303,7 @@ account_failure (struct backing *backing, enum backing_op op, int error)
 {
   backing->io_errors++;
   /* A server that is gone is looked after by its loop. */
-  if (error == ENODEV || (error == ETIMEDOUT && backing->remote))
+  if (backing->remote && (error == ENODEV || error == ETIMEDOUT))
     return;
 
   if (error == ETIMEDOUT) {

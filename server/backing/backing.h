@@ -119,10 +119,11 @@ struct backing_queue;
 extern struct backing_queue *backing_queue_create (unsigned depth);
 extern void backing_queue_free (struct backing_queue *queue);
 
-/* Take now the memory (DEPTH, at most 16, times EXTENT_BYTES) that writes to
- * an encrypted backing and reads of more than 8 KiB from a file or device pass
- * through; otherwise the first of them takes it.  A thread that will write
- * when memory is short should call this at its start.  -1 with errno ENOMEM.
+/* Take now all memory (DEPTH, at most 16, times EXTENT_BYTES) that writes to an
+ * encrypted backing and reads of more than 8 KiB from a file or device pass
+ * through; otherwise they take it as far as they need it, the first time.  A
+ * thread that will write when memory is short should call this at its start.
+ * -1 with errno ENOMEM.
  */
 extern int backing_queue_reserve (struct backing_queue *queue);
 
@@ -138,8 +139,8 @@ extern int backing_queue_reserve (struct backing_queue *queue);
 extern int backing_queue_submit (struct backing_queue *queue,
                                  struct backing_io *io);
 
-/* Start what was queued, wait until at least one request is complete, and
- * take it off the queue.  NULL when nothing is in flight.
+/* Start what was queued and not started yet, wait until at least one request
+ * is complete, and take it off the queue.  NULL when nothing is in flight.
  */
 extern struct backing_io *backing_queue_wait (struct backing_queue *queue);
 

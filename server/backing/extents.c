@@ -266,12 +266,16 @@ extents_take_spare (struct extents *extents)
 }
 
 void
-extents_put_spare (struct extents *extents, uint64_t extent)
+extents_put_freed (struct extents *extents, const uint32_t *batch, size_t count)
 {
+  size_t i;
+
   pthread_mutex_lock (&extents->lock);
-  assert (extents->words[extent] == TRIMMING);
-  give_back (extents, extent);
-  end_trimming (extents, 1);
+  for (i = 0; i < count; ++i) {
+    assert (extents->words[batch[i]] == TRIMMING);
+    give_back (extents, batch[i]);
+  }
+  end_trimming (extents, count);
   pthread_mutex_unlock (&extents->lock);
 }
 

@@ -58,14 +58,16 @@ extern size_t extents_take_freed (struct extents *extents, uint32_t *batch,
 extern void extents_put_clean (struct extents *extents, const uint32_t *batch,
                                size_t count);
 
+extern void extents_put_freed (struct extents *extents, const uint32_t *batch,
+                               size_t count);
+
 /* Whether extents_take_freed would find some. */
 extern bool extents_have_freed (struct extents *extents);
 
 /* For the probe: take an extent nobody uses, without counting it as used; -1
- * if there is none.  It comes back by extents_put_spare.
+ * if there is none.  It comes back by extents_put_freed.
  */
 extern int64_t extents_take_spare (struct extents *extents);
-extern void extents_put_spare (struct extents *extents, uint64_t extent);
 
 /* While a hold stands its extent is not handed out or trimmed, even when it is
  * freed.  The record belongs to the caller; there may be several for one

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "backing/file.h"
@@ -185,6 +187,26 @@ file_open (const struct backing_options *options, int *fd,
   }
   *size -= *size % EXTENT_BYTES;
   return 0;
+}
+
+bool
+file_may_block (int fd, enum backing_kind kind)
+{
+  struct statfs fs;
+
+  if (kind == BACKING_BLOCK)
+    return false;
+  if (fstatfs (fd, &fs) == -1)
+    return true;
+  switch (fs.f_type) {
+  case EXT4_SUPER_MAGIC:
+  case XFS_SUPER_MAGIC:
+  case BTRFS_SUPER_MAGIC:
+  case TMPFS_MAGIC:
+    return false;
+  default:
+    return true;
+  }
 }
 
 int

@@ -18,6 +18,12 @@ extern int file_open (const struct backing_options *options, int *fd,
 /* Bytes of the device; of a file, how long it is now. */
 extern int64_t file_length (int fd, enum backing_kind kind);
 
+/* Whether a thread that only submits a request can be made to wait by what is
+ * below: a file system that does not know how to refuse instead (FUSE and
+ * network file systems, if their server hangs), or that is not known here.
+ */
+extern bool file_may_block (int fd, enum backing_kind kind);
+
 /* Give the space of a range back; it reads as anything afterwards.  -1 with
  * errno, EOPNOTSUPP where this cannot be done.
  */

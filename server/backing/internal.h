@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "backing/backing.h"
+#include "backing/bounce.h"
 #include "backing/extents.h"
 
 #define SECOND UINT64_C (1000000000) /* in nanoseconds */
@@ -46,6 +47,7 @@ struct backing {
   char *name;
   enum backing_kind kind;
   int fd;                /* of a file or block device, else -1 */
+  bool may_block;        /* the thread that submits to it */
   struct remote *remote; /* else NULL */
   struct cipher *cipher; /* NULL: not encrypted */
   struct extents *extents;
@@ -142,13 +144,12 @@ struct engine {
 
 extern const struct engine uring_engine, threads_engine;
 
-#define SMALL_BOUNCE 8192 /* what holds any one page as stored */
-#define LARGE_BOUNCES 16  /* a queue, of EXTENT_BYTES each */
-#define SPARE_REQUESTS 8  /* a queue, for when orphans hold the others */
+#define SPARE_REQUESTS 8 /* a queue, for when orphans hold the others */
 
 struct backing_queue {
   unsigned depth, in_flight; /* in_flight: submitted and not taken off */
   struct backing_io *pending, **pending_end; /* submitted, not started */
+  unsigned submitted; /* since all that could be was started */
   struct backing_io *completed, **completed_end;
 
   struct request *requests;
@@ -157,20 +158,14 @@ struct backing_queue {
   unsigned started;    /* requests that the engine or a remote has */
   uint64_t next_check; /* when the earliest deadline may have passed */
 
-  /* The bounce buffers: one small one a request, by its index, and a few
-   * large ones that are not backed by memory before their first use.
-   */
-  char *small, *large;
-  bool large_ready;
-  int free_large[LARGE_BOUNCES], free_large_count, large_count;
-
+  struct bounce bounce;
   const struct engine *engine;
   void *engine_data;
   unsigned remote; /* started requests that remotes have */
 
   /* What other threads completed.  SLEEPING says that the queue's thread
-   * waits for EVENT (an eventfd); POSTERS counts those inside queue_post, so
-   * that the queue is not freed under them.
+   * waits for EVENT (an eventfd); POSTERS counts those who attend, so that
+   * the queue is not freed under them.
    */
   _Atomic (struct request *) posted;
   atomic_bool sleeping;
@@ -182,6 +177,13 @@ struct backing_queue {
 
 /* From any thread: REQUEST is done, its ERROR says how. */
 extern void queue_post (struct request *request);
+
+/* The same for several at once: between attending to their queue and leaving
+ * it any number may be pushed, and its thread is woken when it is left.
+ */
+extern void queue_attend (struct backing_queue *queue);
+extern void queue_push (struct request *request);
+extern void queue_leave (struct backing_queue *queue);
 
 /* For engines: complete REQUEST. */
 extern void queue_complete (struct request *request, int error);

@@ -33,6 +33,7 @@ struct janitor {
   bool stop, has_ended, left_behind;
   atomic_bool idle; /* sleeps until it is kicked */
   bool cannot_discard;
+  uint64_t limit; /* no request takes longer than until then, 0: none */
 };
 
 /* ---- I/O ---- */
@@ -50,12 +51,16 @@ request (struct janitor *janitor, int op, uint64_t offset, uint64_t length)
 
   if (queue_submit_internal (janitor->queue, &io) == -1)
     return errno;
+  if (janitor->limit != 0 && janitor->limit < io.deadline)
+    io.deadline = janitor->limit;
   backing_queue_wait (janitor->queue);
   return io.error;
 }
 
-/* The content of a run of extents is not needed any more. */
-static void
+/* The content of a run of extents is not needed any more.  False if the server
+ * was lost meanwhile: what it was told may yet reach it.
+ */
+static bool
 discard (struct janitor *janitor, uint64_t first, uint64_t count)
 {
   struct backing *backing = janitor->backing;
@@ -64,7 +69,7 @@ discard (struct janitor *janitor, uint64_t first, uint64_t count)
   int error = 0;
 
   if (janitor->cannot_discard)
-    return;
+    return true;
   if (backing->remote)
     error = request (janitor, BACKING_TRIM, offset, length);
   else if (file_discard (backing->fd, backing->kind, offset, length) == -1)
@@ -77,6 +82,7 @@ discard (struct janitor *janitor, uint64_t first, uint64_t count)
              "only used again",
              backing->name);
   }
+  return error != ENODEV && error != ETIMEDOUT;
 }
 
 static int
@@ -94,15 +100,20 @@ empty_freed (struct janitor *janitor)
   struct extents *extents = janitor->backing->extents;
   uint32_t batch[BATCH];
   size_t count, i, start;
+  bool done = true;
 
   while (backing_reachable (janitor->backing)
          && (count = extents_take_freed (extents, batch, BATCH)) > 0) {
     qsort (batch, count, sizeof batch[0], compare);
     for (start = 0, i = 1; i <= count; ++i)
       if (i == count || batch[i] != batch[i - 1] + 1) {
-        discard (janitor, batch[start], i - start);
+        done = done && discard (janitor, batch[start], i - start);
         start = i;
       }
+    if (!done) {
+      extents_put_freed (extents, batch, count);
+      break;
+    }
     /* The lowest on top, so that they are handed out by rising number. */
     for (i = 0; i < count / 2; ++i) {
       uint32_t t = batch[i];
@@ -114,20 +125,26 @@ empty_freed (struct janitor *janitor)
   }
 }
 
+/* A file may also have content from before, of a server that was killed. */
 static void
 empty_all (struct janitor *janitor)
 {
   struct backing *backing = janitor->backing;
-  uint64_t end = extents_fresh (backing->extents);
-  uint64_t limit = now_nanoseconds () + FINAL_TRIM_TIME;
+  uint64_t end = backing->kind == BACKING_FILE
+                     ? extents_capacity (backing->extents)
+                     : extents_fresh (backing->extents);
   uint64_t step = end, extent;
 
   if (!backing_reachable (backing))
     return;
-  if (backing->remote)
+  if (backing->remote) {
     step = FINAL_TRIM_BYTES / EXTENT_BYTES;
-  for (extent = 0; extent < end && now_nanoseconds () < limit; extent += step)
-    discard (janitor, extent, step < end - extent ? step : end - extent);
+    janitor->limit = now_nanoseconds () + FINAL_TRIM_TIME;
+  }
+  for (extent = 0; extent < end; extent += step)
+    if (!discard (janitor, extent, step < end - extent ? step : end - extent)
+        || (janitor->limit != 0 && now_nanoseconds () >= janitor->limit))
+      break;
 }
 
 /* Whether a failed backing works again.  With no extent to spare nothing can
@@ -138,12 +155,13 @@ works (struct janitor *janitor)
 {
   struct extents *extents = janitor->backing->extents;
   int64_t extent = extents_take_spare (extents);
+  uint32_t spare = extent;
   int error;
 
   if (extent == -1)
     return request (janitor, BACKING_READ, 0, BACKING_ALIGNMENT) == 0;
   error = request (janitor, BACKING_WRITE, extent * EXTENT_BYTES, EXTENT_BYTES);
-  extents_put_spare (extents, extent);
+  extents_put_freed (extents, &spare, 1);
   return error == 0;
 }
 

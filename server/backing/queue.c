@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sched.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "backing/cipher.h"
@@ -34,57 +33,12 @@
 #define GRACE (SECOND / 2)
 #define FOREVER UINT64_MAX
 
-/* ---- memory ---- */
+/* So many are started without waiting for more: the device is at work on them
+ * while others are submitted.
+ */
+#define START_EARLY 8
 
-static char *
-map_buffers (size_t bytes)
-{
-  void *p = mmap (NULL, bytes, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-  return p == MAP_FAILED ? NULL : p;
-}
-
-/* Have memory behind the buffers now, so that using them faults nothing in. */
-static void
-populate (char *buffers, size_t bytes)
-{
-  size_t i;
-
-  if (madvise (buffers, bytes, MADV_POPULATE_WRITE) == -1)
-    for (i = 0; i < bytes; i += BACKING_ALIGNMENT)
-      ((volatile char *)buffers)[i] = 0;
-}
-
-static size_t
-small_bytes (const struct backing_queue *queue)
-{
-  return (size_t)queue->requests_count * SMALL_BOUNCE;
-}
-
-static size_t
-large_bytes (const struct backing_queue *queue)
-{
-  return (size_t)queue->large_count * EXTENT_BYTES;
-}
-
-int
-backing_queue_reserve (struct backing_queue *queue)
-{
-  size_t bytes = large_bytes (queue);
-
-  if (queue->large_ready)
-    return 0;
-  queue->large = map_buffers (bytes);
-  if (queue->large == NULL) {
-    errno = ENOMEM;
-    return -1;
-  }
-  madvise (queue->large, bytes, MADV_DONTDUMP);
-  populate (queue->large, bytes);
-  queue->large_ready = true;
-  return 0;
-}
+/* ---- making ---- */
 
 static int
 create_requests (struct backing_queue *queue)
@@ -102,17 +56,7 @@ create_requests (struct backing_queue *queue)
     request->next = queue->free;
     queue->free = request;
   }
-  queue->small = map_buffers (small_bytes (queue));
-  if (queue->small == NULL)
-    return -1;
-  populate (queue->small, small_bytes (queue));
-  while (queue->large_count < LARGE_BOUNCES
-         && queue->large_count < (int)queue->depth) {
-    queue->free_large[queue->large_count] = queue->large_count;
-    queue->large_count++;
-  }
-  queue->free_large_count = queue->large_count;
-  return 0;
+  return bounce_create (&queue->bounce, queue->requests_count, queue->depth);
 }
 
 /* io_uring unless it is not to be had. */
@@ -145,10 +89,7 @@ release_memory (struct backing_queue *queue)
 {
   if (queue->event != -1)
     close (queue->event);
-  if (queue->small)
-    munmap (queue->small, small_bytes (queue));
-  if (queue->large)
-    munmap (queue->large, large_bytes (queue));
+  bounce_destroy (&queue->bounce);
   free (queue->requests);
   free (queue);
 }
@@ -170,7 +111,7 @@ free_request (struct request *request)
   struct backing_queue *queue = request->queue;
 
   if (request->large != -1)
-    queue->free_large[queue->free_large_count++] = request->large;
+    bounce_put_large (&queue->bounce, request->large);
   request->state = REQUEST_FREE;
   request->next = queue->free;
   queue->free = request;
@@ -252,22 +193,41 @@ queue_complete (struct request *request, int error)
 }
 
 void
-queue_post (struct request *request)
+queue_push (struct request *request)
 {
   struct backing_queue *queue = request->queue;
-  struct request *head;
-  uint64_t one = 1;
+  struct request *head = atomic_load (&queue->posted);
 
-  /* Once it is pushed the queue may be freed but for POSTERS. */
-  atomic_fetch_add (&queue->posters, 1);
-  head = atomic_load (&queue->posted);
   do
     request->next = head;
   while (!atomic_compare_exchange_weak (&queue->posted, &head, request));
-  if (atomic_exchange (&queue->sleeping, false)
+}
+
+void
+queue_attend (struct backing_queue *queue)
+{
+  atomic_fetch_add (&queue->posters, 1);
+}
+
+void
+queue_leave (struct backing_queue *queue)
+{
+  uint64_t one = 1;
+
+  if (atomic_load (&queue->posted) && atomic_exchange (&queue->sleeping, false)
       && write (queue->event, &one, sizeof one) == -1)
     assert (errno == EAGAIN); /* the counter is full, so it wakes anyway */
   atomic_fetch_sub (&queue->posters, 1);
+}
+
+void
+queue_post (struct request *request)
+{
+  struct backing_queue *queue = request->queue;
+
+  queue_attend (queue);
+  queue_push (request);
+  queue_leave (queue);
 }
 
 static void
@@ -300,7 +260,8 @@ queue_sleep (struct backing_queue *queue, int fd, uint64_t wait)
   if (atomic_load (&queue->posted) == NULL)
     ppoll (fds, fd == -1 ? 1 : 2, wait == FOREVER ? NULL : &t, NULL);
   atomic_store (&queue->sleeping, false);
-  if (read (queue->event, &ignored, sizeof ignored) == -1)
+  /* One that is written only now ends the next sleep early, no more. */
+  if (fds[0].revents && read (queue->event, &ignored, sizeof ignored) == -1)
     assert (errno == EAGAIN);
 }
 
@@ -326,12 +287,12 @@ find_memory (struct request *request)
   if (!needs_bounce (io))
     request->memory = io->buffer;
   else if (io->length <= SMALL_BOUNCE)
-    request->memory = queue->small + (request - queue->requests) * SMALL_BOUNCE;
+    request->memory = bounce_small (&queue->bounce, request - queue->requests);
   else {
-    if (backing_queue_reserve (queue) == -1)
+    if (bounce_map (&queue->bounce) == -1)
       return -1;
-    request->large = queue->free_large[--queue->free_large_count];
-    request->memory = queue->large + (size_t)request->large * EXTENT_BYTES;
+    request->large = bounce_take_large (&queue->bounce);
+    request->memory = bounce_large (&queue->bounce, request->large);
   }
   if (io->op == BACKING_WRITE && request->memory != io->buffer)
     return cipher_encrypt (io->backing->cipher, request->memory, io->buffer,
@@ -377,7 +338,7 @@ static bool
 can_start (const struct backing_queue *queue, const struct backing_io *io)
 {
   return queue->free
-         && (io->length <= SMALL_BOUNCE || queue->free_large_count > 0
+         && (io->length <= SMALL_BOUNCE || queue->bounce.free_count > 0
              || !needs_bounce (io));
 }
 
@@ -388,6 +349,7 @@ start_pending (struct backing_queue *queue)
   struct backing_io **link = &queue->pending, *io;
   struct remote *remote = NULL;
 
+  queue->submitted = 0;
   while ((io = *link) != NULL) {
     if (!can_start (queue, io)) {
       if (io->deadline < queue->next_check)
@@ -504,7 +466,7 @@ submit (struct backing_queue *queue, struct backing_io *io)
       error = EINVAL;
     else if (!backing_reachable (io->backing)) {
       error = ENODEV;
-      backing_account (io->backing, io->op, io->length, error);
+      io->backing->io_errors++; /* which is known to have failed */
     }
   }
   if (error) {
@@ -515,7 +477,18 @@ submit (struct backing_queue *queue, struct backing_io *io)
   io->next = NULL;
   *queue->pending_end = io;
   queue->pending_end = &io->next;
+  if (++queue->submitted >= START_EARLY) {
+    start_pending (queue);
+    if (queue->started > 0)
+      queue->engine->enter (queue, 0);
+  }
   return 0;
+}
+
+int
+backing_queue_reserve (struct backing_queue *queue)
+{
+  return bounce_reserve (&queue->bounce);
 }
 
 int

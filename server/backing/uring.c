@@ -29,9 +29,10 @@ uring_create (struct backing_queue *queue)
 {
   struct ring *ring = calloc (1, sizeof *ring);
   struct iovec small = {
-    .iov_base = queue->small,
-    .iov_len = (size_t)queue->requests_count * SMALL_BOUNCE,
+    .iov_base = queue->bounce.small,
+    .iov_len = queue->bounce.small_bytes,
   };
+  unsigned workers[2] = { queue->requests_count, 0 /* unchanged */ };
   int r;
 
   if (ring == NULL)
@@ -47,6 +48,10 @@ uring_create (struct backing_queue *queue)
   io_uring_ring_dontfork (&ring->uring);
   /* Fails where little memory may be locked, which only costs time. */
   ring->registered = io_uring_register_buffers (&ring->uring, &small, 1) == 0;
+  /* What would block is handed to workers of the kernel, by default too few
+   * for a device that hangs to leave some to others.
+   */
+  io_uring_register_iowq_max_workers (&ring->uring, workers);
   queue->engine_data = ring;
   return 0;
 }
@@ -89,6 +94,11 @@ uring_start (struct backing_queue *queue, struct request *request)
     io_uring_prep_read_fixed (sqe, fd, memory, length, offset, 0);
   else
     io_uring_prep_read (sqe, fd, memory, length, offset);
+  /* To a worker of the kernel at once, for it is our thread that keeps the
+   * deadlines.
+   */
+  if (request->backing->may_block)
+    sqe->flags |= IOSQE_ASYNC;
   io_uring_sqe_set_data (sqe, request);
 }
 

@@ -16,8 +16,19 @@ extern json_t *statistics_of (struct device *device, const char *name);
 /* One line about the device (NAME ""), or about an export.  To free(). */
 extern char *statistics_describe (struct device *device, const char *name);
 
-/* Bytes as people read them, "1.5 GiB", into TEXT. */
-#define HUMAN_ROOM 24
-extern const char *statistics_human (uint64_t bytes, char text[HUMAN_ROOM]);
+/* Names of tiers, then of backings, each by prio: number NUMBER, to free().
+ * NULL past the last.
+ */
+extern char *statistics_name (struct device *device, unsigned number);
+
+/* The indexes of the backings there are, by prio; under the device's lock.
+ * Returns how many.
+ */
+extern unsigned statistics_backings (const struct device *device,
+                                     unsigned indexes[STORE_BACKINGS]);
+
+/* Words of the contract. */
+extern const char *statistics_backing_kind (const struct backing *backing);
+extern const char *statistics_backing_state (const struct backing *backing);
 
 #endif /* TIERSWAP_STATISTICS_H */

@@ -9,27 +9,31 @@
 #include "tierswap.h"
 
 #include "common/message.h"
+#include "control/control.h"
+#include "control/listener.h"
 #include "control/statistics.h"
 #include "policy/device.h"
 
 struct tierswap {
   struct device *device;
+  char *control_path; /* NULL: no control socket */
+  struct control *control;
 };
 
-_Static_assert ((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR &&
-                    (int) TIERSWAP_WARNING == (int) MESSAGE_WARNING &&
-                    (int) TIERSWAP_NOTICE == (int) MESSAGE_NOTICE,
-                "kinds of messages");
-_Static_assert ((int) TIERSWAP_DATA == (int) STORE_DATA &&
-                    (int) TIERSWAP_HOLE == (int) STORE_HOLE &&
-                    (int) TIERSWAP_ZERO == (int) STORE_ZERO,
-                "kinds of extents");
+_Static_assert((int)TIERSWAP_ERROR == (int)MESSAGE_ERROR
+                   && (int)TIERSWAP_WARNING == (int)MESSAGE_WARNING
+                   && (int)TIERSWAP_NOTICE == (int)MESSAGE_NOTICE,
+               "kinds of messages");
+_Static_assert((int)TIERSWAP_DATA == (int)STORE_DATA
+                   && (int)TIERSWAP_HOLE == (int)STORE_HOLE
+                   && (int)TIERSWAP_ZERO == (int)STORE_ZERO,
+               "kinds of extents");
 
 void
 tierswap_set_message_sink (void (*sink) (enum tierswap_message_kind kind,
                                          const char *text))
 {
-  message_set_sink ((message_sink) sink);
+  message_set_sink ((message_sink)sink);
 }
 
 int
@@ -50,10 +54,46 @@ tierswap_create (const char *file, const char *size, struct tierswap **result)
   return 0;
 }
 
+/* Say what *ERROR says, free it, and fail with errno as it is. */
+static int
+tell (char *error)
+{
+  int saved_errno = errno;
+
+  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+  free (error);
+  errno = saved_errno;
+  return -1;
+}
+
+int
+tierswap_set_control (struct tierswap *tierswap, const char *path)
+{
+  char *error, *copy;
+
+  if (listener_check (path, &error) == -1)
+    return tell (error);
+  copy = strdup (path);
+  if (!copy)
+    return -1;
+  free (tierswap->control_path);
+  tierswap->control_path = copy;
+  return 0;
+}
+
 int
 tierswap_start (struct tierswap *tierswap)
 {
-  return device_start (tierswap->device);
+  char *error;
+
+  if (device_start (tierswap->device) == -1)
+    return -1;
+  if (tierswap->control_path
+      && control_start (tierswap->device, tierswap->control_path,
+                        &tierswap->control, &error)
+             == -1)
+    return tell (error);
+  return 0;
 }
 
 void
@@ -61,7 +101,9 @@ tierswap_free (struct tierswap *tierswap)
 {
   if (!tierswap)
     return;
+  control_stop (tierswap->control);
   device_free (tierswap->device);
+  free (tierswap->control_path);
   free (tierswap);
 }
 
@@ -100,8 +142,7 @@ tierswap_zero (struct tierswap *tierswap, uint64_t count, uint64_t offset,
 {
   struct store_placement placement = tierswap->device->root;
 
-  return store_zero (tierswap->device->store, count, offset, punch,
-                     &placement);
+  return store_zero (tierswap->device->store, count, offset, punch, &placement);
 }
 
 struct extents_call {
@@ -117,7 +158,7 @@ extents_cb (void *opaque, uint64_t offset, uint64_t length,
   struct extents_call *call = opaque;
 
   return call->callback (call->opaque, offset, length,
-                         (enum tierswap_extent) kind);
+                         (enum tierswap_extent)kind);
 }
 
 int
@@ -132,15 +173,11 @@ tierswap_extents (struct tierswap *tierswap, uint64_t count, uint64_t offset,
                         &call);
 }
 
-const char *
-tierswap_export_name (const struct tierswap *tierswap, unsigned index)
+char *
+tierswap_export_name (struct tierswap *tierswap, unsigned index)
 {
-  const struct config_tier *tier;
-
-  if (index == 0)
-    return "stats";
-  tier = device_tier (tierswap->device, index - 1);
-  return tier ? tier->name : NULL;
+  return index == 0 ? strdup ("stats")
+                    : statistics_name (tierswap->device, index - 1);
 }
 
 char *

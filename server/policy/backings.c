@@ -9,8 +9,8 @@
 #include "policy/backings.h"
 
 int
-backings_add (struct backings *backings, const struct config_backing *config,
-              bool takes, char **error)
+backings_open (const struct config_backing *config, struct backing **backing,
+               char **error)
 {
   const struct backing_options options = {
     .name = config->name,
@@ -19,7 +19,17 @@ backings_add (struct backings *backings, const struct config_backing *config,
     .size = config->size,
     .encrypt = config->encrypt,
   };
-  struct backing *backing;
+
+  if (backing_open (&options, backing, error) == -1)
+    return -1;
+  backing_set_draining (*backing, true);
+  return 0;
+}
+
+int
+backings_add (struct backings *backings, const struct config_backing *config,
+              struct backing *backing, bool takes, char **error)
+{
   unsigned index = 0;
 
   while (index < STORE_BACKINGS &&
@@ -31,8 +41,6 @@ backings_add (struct backings *backings, const struct config_backing *config,
     errno = ENOSPC;
     return -1;
   }
-  if (backing_open (&options, &backing, error) == -1)
-    return -1;
   snprintf (backings->list[index].name, sizeof backings->list[index].name,
             "%s", config->name);
   atomic_store (&backings->list[index].prio, config->prio);

@@ -32,13 +32,19 @@ struct backings {
   struct tier_backing list[STORE_BACKINGS];
 };
 
-/* Open a backing and make it known to the store.  TAKES: it takes segments at
- * once; otherwise only when its drain is called off.  Returns its index, or -1
- * with errno, and *ERROR to free() says why.
+/* Open a backing that takes nothing yet.  It may take as long as a server needs
+ * to answer, so the lock is not held meanwhile.  -1 with errno, and *ERROR to
+ * free() says why.
+ */
+extern int backings_open (const struct config_backing *config,
+                          struct backing **backing, char **error);
+
+/* Make it known to the store.  TAKES: it takes segments at once; otherwise only
+ * when its drain is called off.  Returns its index, or -1 likewise.
  */
 extern int backings_add (struct backings *backings,
-                         const struct config_backing *config, bool takes,
-                         char **error);
+                         const struct config_backing *config,
+                         struct backing *backing, bool takes, char **error);
 
 /* Drain a backing, or stop draining it; LEAVE: and close it then. */
 extern void backings_drain (struct backings *backings, unsigned index,

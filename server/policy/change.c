@@ -47,10 +47,10 @@ device_set_pool_limit (struct device *device, uint64_t bytes, char **error)
 {
   uint64_t memory = config_machine_memory ();
 
-  if (bytes < CONFIG_POOL_LEAST || bytes > memory)
+  if (bytes < CONFIG_POOL_LEAST || bytes > memory || bytes % PAGE_BYTES)
     return change_refused (error, EINVAL,
-                           "the pool's limit must be from %llu bytes (4M) to "
-                           "%llu, this machine's memory",
+                           "the pool's limit must be a multiple of 4096 bytes "
+                           "from %llu (4M) to %llu, this machine's memory",
                            (unsigned long long) CONFIG_POOL_LEAST,
                            (unsigned long long) memory);
   pthread_mutex_lock (&device->lock);
@@ -70,10 +70,15 @@ device_set_tier_limit (struct device *device, const char *name, uint64_t bytes,
 
   pthread_mutex_lock (&device->lock);
   tier = find_tier (device, name, error);
-  if (tier && bytes > device->config->pool_limit)
+  if (tier && bytes != 0 &&
+      (bytes < EXTENT_BYTES || bytes > device->config->pool_limit ||
+       bytes % PAGE_BYTES))
     change_refused (error, EINVAL,
-                    "the limit of tier \"%s\" is above the pool's, %llu bytes",
-                    name, (unsigned long long) device->config->pool_limit);
+                    "the limit of tier \"%s\" must be a multiple of 4096 bytes "
+                    "from %d to the pool's limit, %llu, or 0 for no limit but "
+                    "that",
+                    name, EXTENT_BYTES,
+                    (unsigned long long) device->config->pool_limit);
   else if (tier) {
     tier->limit = bytes;
     store_set_tier_limit (device->store, tier->prio - 1, bytes);
@@ -133,7 +138,12 @@ device_set_backing_size (struct device *device, const char *name,
   pthread_mutex_lock (&device->lock);
   config = find_backing (device, name, error);
   index = config ? backings_find (&device->backings, name) : -1;
-  if (index >= 0)
+  if (index >= 0 && bytes % PAGE_BYTES)
+    change_refused (error, EINVAL,
+                    "the size of backing \"%s\" must be a multiple of 4096 "
+                    "bytes",
+                    name);
+  else if (index >= 0)
     r = backing_resize (device->backings.list[index].backing, bytes, error);
   if (r == 0) {
     config->size = bytes;
@@ -163,52 +173,83 @@ device_set_promote (struct device *device, const char *name, bool promote,
 
 int
 device_set_writeback (struct device *device,
-                      const struct config_writeback *writeback, char **error)
+                      const struct device_writeback_change *change,
+                      char **error)
 {
-  if (writeback->high < 1 || writeback->high > 100 ||
-      writeback->low >= writeback->high)
-    return change_refused (error, EINVAL,
-                           "writeback.high must be from 1 to 100 and "
-                           "writeback.low below it");
+  struct config_writeback new;
+  int r = -1;
+
   pthread_mutex_lock (&device->lock);
-  device->config->writeback = *writeback;
-  writeback_configure (device->writeback, writeback);
+  new = device->config->writeback;
+  if (change->high > 100 || change->low > 100)
+    change_refused (error, EINVAL,
+                    "writeback.high must be from 1 to 100 and writeback.low "
+                    "from 0 to 99, in percent of the pool");
+  else if (change->age > UINT32_MAX)
+    change_refused (error, EINVAL,
+                    "writeback.age must be from 0 (off) to %u seconds",
+                    UINT32_MAX);
+  else {
+    if (change->high >= 0)
+      new.high = (unsigned) change->high;
+    if (change->low >= 0)
+      new.low = (unsigned) change->low;
+    if (change->age >= 0)
+      new.age = (unsigned) change->age;
+    if (change->limit >= 0)
+      new.limit = (uint64_t) change->limit;
+    if (new.low >= new.high)
+      change_refused (error, EINVAL,
+                      "writeback.low (%u) must be less than writeback.high "
+                      "(%u), which is from 1 to 100",
+                      new.low, new.high);
+    else
+      r = 0;
+  }
+  if (r == 0) {
+    device->config->writeback = new;
+    writeback_configure (device->writeback, &new);
+  }
   pthread_mutex_unlock (&device->lock);
-  return 0;
+  return r;
 }
 
 int
-device_set_root (struct device *device, unsigned prio, unsigned writeback_prio,
-                 unsigned writeback_size, char **error)
+device_set_root (struct device *device, const struct device_root_change *change,
+                 char **error)
 {
-  struct config_cgroup *root = &device->config->cgroups[0];
+  struct config_cgroup *root;
 
-  if (prio < 1 || prio > 4)
+  if (change->prio == 0 || change->prio > 4)
     return change_refused (error, EINVAL, "prio must be from 1 to 4");
-  if (writeback_prio > 4)
+  if (change->writeback_prio > 4)
     return change_refused (error, EINVAL,
-                           "writeback_prio must be from 0 to 4");
-  if (writeback_size > PAGE_BYTES)
+                           "writeback_prio must be from 1 to 4, or 0 for "
+                           "never written back");
+  if (change->writeback_size > PAGE_BYTES)
     return change_refused (error, EINVAL,
-                           "writeback_size must be from 0 to 4096");
+                           "writeback_size must be from 0 to 4096 bytes");
   pthread_mutex_lock (&device->lock);
-  root->prio = prio;
-  root->writeback_prio = writeback_prio;
-  root->writeback_size = writeback_size;
+  root = &device->config->cgroups[0];
+  if (change->prio > 0)
+    root->prio = (unsigned) change->prio;
+  if (change->writeback_prio >= 0)
+    root->writeback_prio = (unsigned) change->writeback_prio;
+  if (change->writeback_size >= 0)
+    root->writeback_size = (unsigned) change->writeback_size;
   device->root = (struct store_placement){
-    .prio = (uint8_t) prio,
-    .writeback_prio = (uint8_t) writeback_prio,
-    .writeback_size = (uint16_t) writeback_size,
+    .prio = (uint8_t) root->prio,
+    .writeback_prio = (uint8_t) root->writeback_prio,
+    .writeback_size = (uint16_t) root->writeback_size,
   };
   pthread_mutex_unlock (&device->lock);
   return 0;
 }
 
 uint64_t
-change_memory_room (struct device *device)
+change_memory_room (struct device *device, const struct config *config)
 {
-  uint64_t mark =
-      device->config->pool_limit / 100 * device->config->writeback.high;
+  uint64_t mark = config->pool_limit / 100 * config->writeback.high;
   uint64_t used = store_memory_used (device->store);
 
   return mark > used ? mark - used : 0;
@@ -222,7 +263,7 @@ start_drain (struct device *device, unsigned index, char **error)
   uint64_t needed = backing_extents_used (b->backing) * EXTENT_BYTES;
   uint64_t there =
       backings_free_extents (&device->backings, (int) index) * EXTENT_BYTES;
-  uint64_t memory = change_memory_room (device);
+  uint64_t memory = change_memory_room (device, device->config);
 
   if (needed > there + memory)
     return change_refused (
@@ -233,7 +274,8 @@ start_drain (struct device *device, unsigned index, char **error)
         b->name, (unsigned long long) needed, (unsigned long long) there,
         (unsigned long long) memory,
         (unsigned long long) (needed - there - memory));
-  backings_drain (&device->backings, index, true, false);
+  /* One that leaves still does. */
+  backings_drain (&device->backings, index, true, atomic_load (&b->leaving));
   writeback_kick (device->writeback);
   return 0;
 }

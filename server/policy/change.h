@@ -13,7 +13,10 @@
 extern int change_refused (char **error, int code, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
 
-/* Bytes of memory that a drain may fill; under the device's lock. */
-extern uint64_t change_memory_room (struct device *device);
+/* Bytes of memory that a drain may fill with limits as in CONFIG; under the
+ * device's lock.
+ */
+extern uint64_t change_memory_room (struct device *device,
+                                    const struct config *config);
 
 #endif /* TIERSWAP_CHANGE_H */

@@ -32,6 +32,25 @@ override_size (struct config *config, const char *text)
   return 0;
 }
 
+/* What the configuration can say, but this version cannot do. */
+static int
+check_built (const struct config *config)
+{
+  if (config->state) {
+    message (MESSAGE_ERROR,
+             "%s: pool.state is not in this version yet: leave it out, the "
+             "pages then end with the server",
+             config->file);
+    return -1;
+  }
+  if (config->cgroups_count > 1 || config->cgroups[0].limit)
+    message (MESSAGE_NOTICE,
+             "%s: this version does not know which cgroup a page is of: all "
+             "have the policy of \"/\", and no limit of their own",
+             config->file);
+  return 0;
+}
+
 int
 device_create (const char *file, const char *size, struct device **result)
 {
@@ -41,6 +60,7 @@ device_create (const char *file, const char *size, struct device **result)
   if (!device)
     return -1;
   pthread_mutex_init (&device->lock, NULL);
+  pthread_mutex_init (&device->reload, NULL);
   device->config = config_load (file, &error);
   if (!device->config) {
     int saved_errno = errno;
@@ -54,6 +74,11 @@ device_create (const char *file, const char *size, struct device **result)
   if (size && override_size (device->config, size) == -1) {
     device_free (device);
     errno = EINVAL;
+    return -1;
+  }
+  if (check_built (device->config) == -1) {
+    device_free (device);
+    errno = ENOTSUP;
     return -1;
   }
   device->size_given = size != NULL;
@@ -85,8 +110,10 @@ start_writeback (struct device *device)
   device->backings.lock = &device->lock;
   for (unsigned i = 0; i < config->backings_count; ++i) {
     char *error = NULL;
+    struct backing *backing;
 
-    if (backings_add (&device->backings, &config->backings[i], true,
+    if (backings_open (&config->backings[i], &backing, &error) == -1 ||
+        backings_add (&device->backings, &config->backings[i], backing, true,
                       &error) == -1) {
       int saved_errno = errno;
 
@@ -144,6 +171,7 @@ device_free (struct device *device)
   backings_close (&device->backings);
   config_free (device->config);
   pthread_mutex_destroy (&device->lock);
+  pthread_mutex_destroy (&device->reload);
   free (device);
 }
 

@@ -14,6 +14,7 @@
 
 struct device {
   pthread_mutex_t lock; /* of live changes: config, and who is in backings */
+  pthread_mutex_t reload; /* held around a reload, before the other */
   struct config *config;
   bool size_given; /* beside the configuration */
   struct store *store; /* NULL until it is started */
@@ -63,11 +64,20 @@ extern int device_set_backing_size (struct device *device,
                                     char **error);
 extern int device_set_promote (struct device *device, const char *backing,
                                bool promote, char **error);
+
+/* Several at once; a negative one stays as it is. */
+struct device_writeback_change {
+  int64_t high, low, age; /* percent, percent, seconds */
+  int64_t limit;          /* bytes a day */
+};
 extern int device_set_writeback (struct device *device,
-                                 const struct config_writeback *writeback,
+                                 const struct device_writeback_change *change,
                                  char **error);
-extern int device_set_root (struct device *device, unsigned prio,
-                            unsigned writeback_prio, unsigned writeback_size,
+struct device_root_change {
+  int64_t prio, writeback_prio, writeback_size;
+};
+extern int device_set_root (struct device *device,
+                            const struct device_root_change *change,
                             char **error);
 
 /* The tier number INDEX, as it is configured now; under the lock.  NULL past

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "policy/change.h"
 
@@ -97,9 +98,65 @@ check (struct device *device, const struct config *new, char **error)
   return 0;
 }
 
+/* New backings are opened before anything is changed, and without the lock:
+ * a server may be slow to answer, and nobody else shall wait for it.
+ */
+struct opened {
+  struct backing *backings[CONFIG_BACKINGS]; /* by index in the new
+                                                configuration, or NULL */
+  bool made[CONFIG_BACKINGS]; /* its file was not there before */
+};
+
+/* Leave nothing of them. */
+static void
+close_opened (const struct config *new, struct opened *opened)
+{
+  for (unsigned i = 0; i < CONFIG_BACKINGS; ++i) {
+    if (!opened->backings[i])
+      continue;
+    backing_close (opened->backings[i]);
+    if (opened->made[i])
+      unlink (new->backings[i].path);
+  }
+}
+
+/* The first backing that is neither there nor opened, or -1; under the lock.
+ * One that was there may be gone the next time: it left, and is empty now.
+ */
+static int
+missing (struct device *device, const struct config *new,
+         const struct opened *opened)
+{
+  for (unsigned i = 0; i < new->backings_count; ++i)
+    if (!opened->backings[i] &&
+        backings_find (&device->backings, new->backings[i].name) == -1)
+      return (int) i;
+  return -1;
+}
+
+/* Open all that are missing.  Under the lock, which it lets go of meanwhile.
+ */
+static int
+open_missing (struct device *device, const struct config *new,
+              struct opened *opened, char **error)
+{
+  int i, r = 0;
+
+  while (r == 0 && (i = missing (device, new, opened)) != -1) {
+    pthread_mutex_unlock (&device->lock);
+    opened->made[i] = new->backings[i].path &&
+                      access (new->backings[i].path, F_OK) == -1 &&
+                      errno == ENOENT;
+    r = backings_open (&new->backings[i], &opened->backings[i], error);
+    if (r == -1)
+      opened->backings[i] = NULL;
+    pthread_mutex_lock (&device->lock);
+  }
+  return r;
+}
+
 /* What was done to backings before the reload was sure to succeed. */
 struct undo {
-  unsigned added[STORE_BACKINGS], added_count;
   struct {
     struct backing *backing;
     uint64_t size;
@@ -108,10 +165,8 @@ struct undo {
 };
 
 static void
-undo_all (struct device *device, const struct undo *undo)
+undo_all (const struct undo *undo)
 {
-  for (unsigned i = 0; i < undo->added_count; ++i)
-    backings_remove (&device->backings, undo->added[i]);
   for (unsigned i = 0; i < undo->resized_count; ++i) {
     char *error = NULL;
 
@@ -120,23 +175,17 @@ undo_all (struct device *device, const struct undo *undo)
   }
 }
 
-/* Open what is new (it takes nothing yet) and resize what is there. */
 static int
-prepare_backings (struct device *device, const struct config *new,
-                  struct undo *undo, char **error)
+resize_backings (struct device *device, const struct config *new,
+                 struct undo *undo, char **error)
 {
   for (unsigned i = 0; i < new->backings_count; ++i) {
     const struct config_backing *is = &new->backings[i];
     int index = backings_find (&device->backings, is->name);
     struct backing *backing;
 
-    if (index == -1) {
-      index = backings_add (&device->backings, is, false, error);
-      if (index == -1)
-        return -1;
-      undo->added[undo->added_count++] = (unsigned) index;
+    if (index == -1)
       continue;
-    }
     backing = device->backings.list[index].backing;
     if (is->size == 0 ||
         is->size / EXTENT_BYTES == backing_extents (backing))
@@ -151,13 +200,39 @@ prepare_backings (struct device *device, const struct config *new,
   return 0;
 }
 
+/* Is there a place for each that was opened? */
+static int
+check_places (struct device *device, const struct config *new,
+              const struct opened *opened, char **error)
+{
+  unsigned places = STORE_BACKINGS;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    places -= atomic_load (&device->backings.list[i].backing) != NULL;
+  for (unsigned i = 0; i < new->backings_count; ++i)
+    if (opened->backings[i] && places-- == 0)
+      return change_refused (error, EBUSY,
+                             "%s:%d: there is no place for backing \"%s\" "
+                             "until one of the %d that are there, which leaves, "
+                             "is empty: wait for it",
+                             new->file, new->backings[i].line,
+                             new->backings[i].name, STORE_BACKINGS);
+  return 0;
+}
+
 /* Does what leaves the backings that are not named any more fit into those
  * that are, and memory?
  */
 static int
-check_drains (struct device *device, const struct config *new, char **error)
+check_drains (struct device *device, const struct config *new,
+              const struct opened *opened, char **error)
 {
-  uint64_t needed = 0, there = 0, memory = change_memory_room (device);
+  uint64_t needed = 0, there = 0, memory = change_memory_room (device, new);
+
+  for (unsigned i = 0; i < new->backings_count; ++i)
+    if (opened->backings[i] &&
+        backing_state (opened->backings[i]) != BACKING_FAILED)
+      there += backing_extents (opened->backings[i]) * EXTENT_BYTES;
 
   for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
     struct tier_backing *b = &device->backings.list[i];
@@ -184,8 +259,15 @@ check_drains (struct device *device, const struct config *new, char **error)
 
 /* This cannot fail any more. */
 static void
-change_backings (struct device *device, const struct config *new)
+change_backings (struct device *device, const struct config *new,
+                 struct opened *opened)
 {
+  char *error;
+
+  for (unsigned i = 0; i < new->backings_count; ++i)
+    if (opened->backings[i])
+      backings_add (&device->backings, &new->backings[i], opened->backings[i],
+                    false, &error);
   for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
     struct tier_backing *b = &device->backings.list[i];
     const struct config_backing *is;
@@ -218,41 +300,30 @@ change_tiers (struct device *device, const struct config *new)
   }
 }
 
-int
-device_reload (struct device *device, char **error)
+/* Make the device be as NEW says, which is taken; under the lock. */
+static int
+apply (struct device *device, struct config *new, char **error)
 {
-  struct config *new;
-  const struct config_cgroup *root;
-  struct undo undo = { .added_count = 0 };
-  int r = -1;
+  struct opened opened = { .backings = { NULL } };
+  struct undo undo = { .resized_count = 0 };
+  const struct config_cgroup *root = &new->cgroups[0];
 
-  *error = NULL;
-  pthread_mutex_lock (&device->lock);
-  if (!device->config->file) {
-    change_refused (error, ENOENT,
-                    "there is no configuration file: the server was started "
-                    "with its embedded default");
-    goto out;
-  }
-  new = config_load (device->config->file, error);
-  if (!new)
-    goto out;
-  if (device->size_given)
-    new->size = device->config->size;
   if (check (device, new, error) == -1 ||
-      prepare_backings (device, new, &undo, error) == -1 ||
-      check_drains (device, new, error) == -1) {
+      open_missing (device, new, &opened, error) == -1 ||
+      check_places (device, new, &opened, error) == -1 ||
+      resize_backings (device, new, &undo, error) == -1 ||
+      check_drains (device, new, &opened, error) == -1) {
     int saved_errno = errno;
 
-    undo_all (device, &undo);
+    undo_all (&undo);
+    close_opened (new, &opened);
     config_free (new);
     errno = saved_errno;
-    goto out;
+    return -1;
   }
-  change_backings (device, new);
+  change_backings (device, new, &opened);
   change_tiers (device, new);
   store_set_pool_limit (device->store, new->pool_limit);
-  root = &new->cgroups[0];
   device->root = (struct store_placement){
     .prio = (uint8_t) root->prio,
     .writeback_prio = (uint8_t) root->writeback_prio,
@@ -261,8 +332,31 @@ device_reload (struct device *device, char **error)
   config_free (device->config);
   device->config = new;
   writeback_configure (device->writeback, &new->writeback);
-  r = 0;
-out:
-  pthread_mutex_unlock (&device->lock);
+  return 0;
+}
+
+int
+device_reload (struct device *device, char **error)
+{
+  struct config *new;
+  int r;
+
+  *error = NULL;
+  /* Nobody else changes which configuration there is. */
+  pthread_mutex_lock (&device->reload);
+  if (!device->config->file)
+    r = change_refused (error, ENOENT,
+                        "there is no configuration file: the server was "
+                        "started with its embedded default");
+  else if (!(new = config_load (device->config->file, error)))
+    r = -1;
+  else {
+    pthread_mutex_lock (&device->lock);
+    if (device->size_given)
+      new->size = device->config->size;
+    r = apply (device, new, error);
+    pthread_mutex_unlock (&device->lock);
+  }
+  pthread_mutex_unlock (&device->reload);
   return r;
 }

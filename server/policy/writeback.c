@@ -24,6 +24,17 @@
 #define FREE_SHARE 16
 #define SPARSE_SHARE 4
 
+/* Seconds without merging on a backing where segments could not be read. */
+#define MERGE_PAUSE 60
+
+/* Milliseconds that writing back waits for extents that are being freed. */
+#define FREEING_TRIES 500
+
+/* Bytes that leave when writers wait although the pool is not above its mark:
+ * the tier that they need is at its own limit.
+ */
+#define TIER_RELIEF (8 * EXTENT_BYTES)
+
 /* Segments moved in one go before looking whether something else is more
  * urgent.
  */
@@ -43,7 +54,13 @@ struct writeback {
 
   _Atomic uint64_t segments, pages, bytes, pages_demoted;
   _Atomic uint64_t spent; /* of the daily limit, bytes */
+  uint64_t writing;       /* bytes in flight to backings */
   time_t day;             /* when it was last reset */
+
+  bool merging; /* a sweep is under way */
+  unsigned merged;     /* the backing that it is on */
+  uint32_t merge_next; /* the segment that it has come to */
+  time_t merge_after[STORE_BACKINGS];
 
   pthread_mutex_t lock; /* of the command */
   pthread_cond_t done;
@@ -52,12 +69,13 @@ struct writeback {
   struct writeback_counters command_counters;
 };
 
+/* The clock that segments tell their age by. */
 static time_t
 seconds (void)
 {
   struct timespec now;
 
-  clock_gettime (CLOCK_MONOTONIC, &now);
+  clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
   return now.tv_sec;
 }
 
@@ -71,10 +89,22 @@ limit_left (struct writeback *w)
   return limit > spent ? limit - spent : 0;
 }
 
+/* What may be written beside what is being written. */
+static bool
+limit_allows (struct writeback *w, uint64_t bytes)
+{
+  uint64_t left = limit_left (w);
+
+  return left >= w->writing && left - w->writing >= bytes;
+}
+
 static void
 count (struct writeback *w, const struct moved *moved)
 {
-  if (moved->error || moved->to_memory)
+  if (moved->to_memory)
+    return;
+  w->writing -= moved->bytes;
+  if (moved->error)
     return;
   atomic_fetch_add (&w->segments, 1);
   atomic_fetch_add (&w->pages, moved->pages);
@@ -112,6 +142,7 @@ struct pass {
   uint64_t started;  /* bytes whose writing was started */
   unsigned progress; /* segments that were written or packed */
   int error;         /* why it ended early: ENOSPC, EDQUOT */
+  const _Atomic bool *cancel; /* NULL: it cannot be called off */
 };
 
 static bool
@@ -126,29 +157,50 @@ enough (struct writeback *w, const struct pass *pass)
          store_memory_used (w->store) <= pass->down_to + in_flight;
 }
 
+/* Start to write a claimed segment to BACKING. */
+static int
+start_write (struct writeback *w, uint32_t segment, int backing)
+{
+  if (mover_write (w->mover, segment, (unsigned) backing) == -1)
+    return -1;
+  w->writing += mover_bytes (w->store, segment);
+  return 0;
+}
+
 /* Start to write a claimed segment to the backing that its class asks for.  -1
- * with errno ENOSPC if none takes it; the claim has ended then.
+ * with errno ENOSPC if none takes it, or EDQUOT if the day's limit does not
+ * allow it; the claim has ended then.
  */
 static int
 write_out (struct writeback *w, struct pass *pass, uint32_t segment)
 {
   unsigned class = mover_class (w->store, segment);
+  uint64_t bytes = mover_bytes (w->store, segment);
   int except = -1, backing;
 
-  while (mover_in_flight (w->mover) == MOVER_DEPTH)
+  /* What is in flight may fail, and then does not count. */
+  while (mover_in_flight (w->mover) == MOVER_DEPTH ||
+         (mover_in_flight (w->mover) > 0 && !limit_allows (w, bytes)))
     collect (w);
-  for (;;) {
+  if (!limit_allows (w, bytes)) {
+    mover_unclaim (w->store, segment);
+    pass->error = errno = EDQUOT;
+    return -1;
+  }
+  for (unsigned tries = 0; tries < FREEING_TRIES; ++tries) {
     backing = backings_choose (w->backings, class, false, except);
-    if (backing == -1)
-      break;
-    if (mover_write (w->mover, segment, (unsigned) backing) == 0) {
-      pass->started += mover_bytes (w->store, segment);
+    if (backing >= 0 && start_write (w, segment, backing) == 0) {
+      pass->started += bytes;
       pass->progress++;
       return 0;
     }
-    /* It filled up or failed just now. */
-    if (except == backing)
+    if (backing == -1 && except == -1)
       break;
+    /* It filled up or failed just now, or what is free there is still being
+     * punched out: another one, or the same in a moment.
+     */
+    if (except != -1)
+      nanosleep (&(struct timespec){ 0, 1000000 }, NULL);
     except = backing;
   }
   mover_unclaim (w->store, segment);
@@ -182,44 +234,56 @@ handle (struct writeback *w, struct pass *pass, uint32_t segment)
     write_out (w, pass, segment);
 }
 
+/* The next segment of a pass, PICK_NONE if there is none, or if all that a
+ * bounded pass looks at were looked at.
+ */
+static uint32_t
+next_segment (struct writeback *w, const struct pass *pass, unsigned looked)
+{
+  if (pass->most && looked >= pass->most && !pass->pick.packed)
+    return PICK_NONE;
+  return pick_coldest (w->store, &pass->pick);
+}
+
 static void
 run_pass (struct writeback *w, struct pass *pass)
 {
-  bool sealed = false;
+  unsigned looked = 0;
+  bool sealed = pass->seal && pass->least;
   uint32_t segment;
 
-  for (unsigned n = 0; pass->most == 0 || n < pass->most; ++n) {
-    if (atomic_load (&w->stop) || pass->pick.classes == 0)
-      break;
+  /* What is sorted out is younger than all that was there at first. */
+  if (sealed)
+    pick_seal (w->store, &pass->pick);
+  while (!atomic_load (&w->stop) && pass->pick.classes != 0 &&
+         !(pass->cancel && atomic_load (pass->cancel))) {
     if (enough (w, pass)) {
       pass->error = 0;
       break;
     }
-    if (pass->max == 0 && limit_left (w) <
-                              (uint64_t) mover_in_flight (w->mover) *
-                                      EXTENT_BYTES +
-                                  1) {
+    if (!limit_allows (w, 1))
       pass->error = EDQUOT;
+    if (pass->error == EDQUOT)
       break;
-    }
-    if (limit_left (w) == 0) {
-      pass->error = EDQUOT;
-      break;
-    }
-    segment = pick_coldest (w->store, &pass->pick);
+    segment = next_segment (w, pass, looked);
     if (segment != PICK_NONE) {
+      looked++;
       handle (w, pass, segment);
       continue;
     }
+    if (pass->most && looked >= pass->most && !pass->least)
+      break;
     /* What is being written may fail and come back. */
     if (mover_in_flight (w->mover) > 0) {
       collect (w);
       continue;
     }
-    if (!pass->seal || sealed ||
-        pick_seal (w->store, &pass->pick) == 0)
+    /* Then the open ones, and at last what was packed of them. */
+    if (!pass->seal || (sealed && pass->pick.packed))
       break;
+    pass->pick.packed = sealed;
     sealed = true;
+    pick_seal (w->store, &pass->pick);
   }
 }
 
@@ -248,18 +312,20 @@ relieve (struct writeback *w)
   uint64_t low = limit / 100 * atomic_load (&w->low);
   uint64_t asked = room_asked (w->store);
   struct pass pass = pass_for (0);
+  uint64_t used = store_memory_used (w->store);
   uint64_t began = 0, pages = atomic_load (&w->pages);
   struct timespec start, end;
 
-  if (!room_waited_for (w->store) &&
-      store_memory_used (w->store) <= high) {
+  pass.seal = room_waited_for (w->store);
+  if (!pass.seal && used <= high) {
     room_set_pace (w->store, high, 0);
     return false;
   }
   clock_gettime (CLOCK_MONOTONIC, &start);
   pass.down_to = low;
+  if (used <= low)
+    pass.down_to = used > TIER_RELIEF ? used - TIER_RELIEF : 1;
   pass.most = TURN;
-  pass.seal = room_waited_for (w->store);
   run_pass (w, &pass);
   if (pass.progress == 0) {
     collect_all (w);
@@ -282,7 +348,7 @@ write_aged (struct writeback *w)
   unsigned age = atomic_load (&w->age);
   struct pass pass = pass_for (age);
 
-  if (age == 0)
+  if (age == 0 || w->merging)
     return false;
   pass.most = TURN;
   pass.seal = true;
@@ -336,7 +402,7 @@ pass_on (struct writeback *w, const struct moved *moved)
 
   if (backing == -1 || !mover_claim (w->store, moved->segment))
     return;
-  if (mover_write (w->mover, moved->segment, (unsigned) backing) == -1)
+  if (start_write (w, moved->segment, backing) == -1)
     mover_unclaim (w->store, moved->segment);
 }
 
@@ -363,15 +429,15 @@ collect_loaded (struct writeback *w, bool drain, unsigned *failed)
 /* Load segments from a backing of which so much is dead: how many. */
 static unsigned
 load_some (struct writeback *w, unsigned index, uint32_t dead_bytes,
-           bool drain, unsigned *failed)
+           bool drain, uint32_t *next, unsigned *failed)
 {
-  uint32_t next = 0, segment;
   unsigned loaded = 0;
+  uint32_t segment;
 
   while (loaded < TURN && !atomic_load (&w->stop)) {
     while (mover_in_flight (w->mover) >= MOVER_DEPTH / 2)
       collect_loaded (w, drain, failed);
-    segment = pick_on_backing (w->store, index, dead_bytes, &next);
+    segment = pick_on_backing (w->store, index, dead_bytes, next);
     if (segment == PICK_NONE)
       break;
     if (mover_load (w->mover, segment) == 0) {
@@ -419,14 +485,17 @@ drain (struct writeback *w)
     struct tier_backing *b = &w->backings->list[i];
     struct backing *backing = atomic_load (&b->backing);
     unsigned failed = 0, loaded;
+    uint32_t next = 0;
 
     if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck) ||
+        backing_state (backing) == BACKING_FAILED ||
         backing_extents_used (backing) == 0)
       continue;
-    loaded = load_some (w, i, 0, true, &failed);
+    loaded = load_some (w, i, 0, true, &next, &failed);
     if (loaded > failed)
       did = true;
-    else if (failed > 0 && loaded == failed) {
+    else if (failed > 0 && loaded == failed &&
+             backing_state (backing) != BACKING_FAILED) {
       atomic_store (&b->stuck, true);
       message (MESSAGE_ERROR,
                "backing \"%s\" cannot be drained: %u segments cannot be read "
@@ -437,32 +506,53 @@ drain (struct writeback *w)
   return did;
 }
 
+/* Do extents run low on a backing that segments are written to, and may they be
+ * written?
+ */
+static bool
+wants_merging (struct writeback *w, unsigned index)
+{
+  struct tier_backing *b = &w->backings->list[index];
+  struct backing *backing = atomic_load (&b->backing);
+  uint64_t all;
+
+  if (!backing || atomic_load (&b->draining) ||
+      backing_state (backing) != BACKING_ONLINE ||
+      seconds () < w->merge_after[index])
+    return false;
+  all = backing_extents (backing);
+  return all - backing_extents_used (backing) <= all / FREE_SHARE;
+}
+
+/* A sweep over a backing loads all its sparse segments, some at a time, and
+ * writes what was packed of them.  What is left over waits in memory for the
+ * end of the sweep, which so gives back what it was begun for.
+ */
 static bool
 merge_sparse (struct writeback *w)
 {
-  bool did = false;
+  const uint32_t sparse = EXTENT_BYTES / SPARSE_SHARE;
+  struct pass pass = pass_for (0);
+  unsigned failed = 0, loaded;
 
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
-    struct tier_backing *b = &w->backings->list[i];
-    struct backing *backing = atomic_load (&b->backing);
-    struct pass pass = pass_for (0);
-    unsigned failed = 0;
-    uint64_t all;
-
-    if (!backing || atomic_load (&b->draining) ||
-        backing_state (backing) != BACKING_ONLINE)
-      continue;
-    all = backing_extents (backing);
-    if (all - backing_extents_used (backing) > all / FREE_SHARE)
-      continue;
-    if (load_some (w, i, EXTENT_BYTES / SPARSE_SHARE, false, &failed) <=
-        failed)
-      continue;
-    pass.pick.packed = true;
-    run_pass (w, &pass);
-    did = true;
-  }
-  return did;
+  for (unsigned i = 0; i < STORE_BACKINGS && !w->merging; ++i)
+    if (limit_allows (w, EXTENT_BYTES) && wants_merging (w, i) &&
+        pick_mergeable (w->store, i, sparse)) {
+      w->merging = true;
+      w->merged = i;
+      w->merge_next = 0;
+    }
+  if (!w->merging)
+    return false;
+  loaded =
+      load_some (w, w->merged, sparse, false, &w->merge_next, &failed);
+  if (failed > 0)
+    w->merge_after[w->merged] = seconds () + MERGE_PAUSE;
+  if (loaded < TURN || !limit_allows (w, EXTENT_BYTES))
+    w->merging = false;
+  pass.pick.packed = true;
+  run_pass (w, &pass);
+  return loaded > failed;
 }
 
 static bool
@@ -480,11 +570,11 @@ run_command (struct writeback *w)
   pass = pass_for (command->age);
   pass.least = command->least;
   pass.max = command->max;
+  pass.cancel = command->cancel;
   pass.seal = true;
-  /* What is sorted out is among the youngest then: look at all only once. */
-  if (command->least)
-    pass.most =
-        (unsigned) (store_memory_used (w->store) / EXTENT_BYTES) + TURN;
+  /* What is sorted out is younger then: look at all only once. */
+  if (command->least && command->age == 0)
+    pass.pick.before = (uint32_t) seconds ();
   if (command->cgroup >= 0)
     pass.pick.cgroup = (uint32_t) command->cgroup;
   if (command->tier >= 0)
@@ -505,6 +595,20 @@ run_command (struct writeback *w)
   pthread_cond_broadcast (&w->done);
   pthread_mutex_unlock (&w->lock);
   return true;
+}
+
+/* Nobody shall wait for a thread that has ended. */
+static void
+refuse_command (struct writeback *w)
+{
+  pthread_mutex_lock (&w->lock);
+  if (w->command) {
+    w->command_counters = (struct writeback_counters){ 0 };
+    w->command_error = ECANCELED;
+    w->command = NULL;
+    pthread_cond_broadcast (&w->done);
+  }
+  pthread_mutex_unlock (&w->lock);
 }
 
 static void
@@ -538,6 +642,7 @@ run (void *data)
     }
   }
   collect_all (w);
+  refuse_command (w);
   return NULL;
 }
 

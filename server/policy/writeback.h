@@ -16,6 +16,7 @@
 #ifndef TIERSWAP_WRITEBACK_H
 #define TIERSWAP_WRITEBACK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +40,7 @@ struct writeback_command {
   int64_t cgroup; /* index, or -1 for all */
   int tier;       /* index, or -1 for all */
   uint64_t max;   /* bytes, 0: all there is */
+  const _Atomic bool *cancel; /* becomes true when it shall end; NULL: never */
 };
 
 /* Start the thread.  BACKINGS and the demotion ages (seconds by tier index)
@@ -59,7 +61,7 @@ extern void writeback_get_counters (struct writeback *writeback,
 /* Write back by command, and wait for it.  The counters are what it moved.
  * -1 with errno ENOSPC if no backing takes anything (all are full, failed or
  * draining, or there is none), EDQUOT if the daily limit is reached, EBUSY if
- * another command is at work.
+ * another command is at work, ECANCELED if the thread ends before it was begun.
  */
 extern int writeback_run (struct writeback *writeback,
                           const struct writeback_command *command,

@@ -120,9 +120,9 @@ note_peak (struct store *store)
 static void
 tell_waiters (struct store *store)
 {
+  atomic_fetch_add (&store->room.freed, 1);
   if (atomic_load (&store->room.waiters) == 0)
     return;
-  atomic_fetch_add (&store->room.freed, 1);
   syscall (SYS_futex, &store->room.freed, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
            NULL, 0);
 }

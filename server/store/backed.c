@@ -77,23 +77,14 @@ plan (struct store *store, struct backed_reads *reads)
                                  .op = BACKING_READ,
                                  .buffer = room,
                                  .length = end - start,
-                                 .offset = start };
+                                 .offset = start,
+                                 .user = one };
       room += io->length;
     }
     one->io = ios - 1;
     one->io_offset = (uint32_t) (object - io->offset);
   }
   return ios;
-}
-
-static void
-run (struct backed_reads *reads, unsigned ios)
-{
-  for (unsigned i = 0; i < ios; ++i)
-    if (backing_queue_submit (reads->queue, &reads->ios[i]) == -1)
-      reads->ios[i].error = errno;
-  while (backing_queue_wait (reads->queue))
-    ;
 }
 
 /* Check an object that was read, and make its page. */
@@ -140,20 +131,57 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
   return 0;
 }
 
-int
-backed_read (struct store *store, struct worker *worker)
+/* The objects of a request that has ended; their holds are dropped, but for
+ * KEEP only if they failed.
+ */
+static int
+finish (struct store *store, struct worker *worker,
+        const struct backing_io *io, bool keep)
 {
   struct backed_reads *reads = &worker->backed;
-  bool ready = prepare (reads) == 0;
+  const struct backed *end = reads->list + reads->count;
   int r = 0;
 
-  if (ready)
-    run (reads, plan (store, reads));
-  for (unsigned i = 0; i < reads->count; ++i) {
-    if (!ready || unpack (store, worker, &reads->list[i]) == -1)
+  for (const struct backed *one = io->user;
+       one < end && &reads->ios[one->io] == io; ++one) {
+    int result = unpack (store, worker, one);
+
+    if (result == -1)
       r = -1;
-    segment_drop (store, (uint32_t) slot_segment (reads->list[i].word),
-                  CONTROL_HOLD);
+    if (result == -1 || !keep)
+      segment_drop (store, (uint32_t) slot_segment (one->word), CONTROL_HOLD);
+  }
+  return r;
+}
+
+/* Read all of the list.  What has come is unpacked while the device is at work
+ * on the others.
+ */
+static int
+run (struct store *store, struct worker *worker, bool keep)
+{
+  struct backed_reads *reads = &worker->backed;
+  struct backing_io *io;
+  unsigned ios;
+  int r = 0;
+
+  if (prepare (reads) == -1) {
+    for (unsigned i = 0; i < reads->count; ++i)
+      segment_drop (store, (uint32_t) slot_segment (reads->list[i].word),
+                    CONTROL_HOLD);
+    r = -1;
+  }
+  else {
+    ios = plan (store, reads);
+    for (unsigned i = 0; i < ios; ++i)
+      if (backing_queue_submit (reads->queue, &reads->ios[i]) == -1) {
+        reads->ios[i].error = errno;
+        finish (store, worker, &reads->ios[i], keep);
+        r = -1;
+      }
+    while ((io = backing_queue_wait (reads->queue)) != NULL)
+      if (finish (store, worker, io, keep) == -1)
+        r = -1;
   }
   reads->count = 0;
   if (r == -1)
@@ -162,22 +190,16 @@ backed_read (struct store *store, struct worker *worker)
 }
 
 int
+backed_read (struct store *store, struct worker *worker)
+{
+  return run (store, worker, false);
+}
+
+int
 backed_read_one (struct store *store, struct worker *worker,
                  const struct backed *one)
 {
-  struct backed_reads *reads = &worker->backed;
-  int r = prepare (reads);
-
-  reads->list[0] = *one;
-  reads->count = 1;
-  if (r == 0) {
-    run (reads, plan (store, reads));
-    r = unpack (store, worker, &reads->list[0]);
-  }
-  reads->count = 0;
-  if (r == -1) {
-    segment_drop (store, (uint32_t) slot_segment (one->word), CONTROL_HOLD);
-    errno = EIO;
-  }
-  return r;
+  worker->backed.list[0] = *one;
+  worker->backed.count = 1;
+  return run (store, worker, true);
 }

@@ -230,8 +230,11 @@ cleaner_empty (struct store *store, uint32_t number,
   int r = 0;
 
   if (outgoing) {
-    /* A page read since starts a new life among the youngest, unread. */
-    stay.time = store_seconds ();
+    /* A page read since starts a new life among the youngest, unread.  It is
+     * younger than all that was written until now, so that whoever looks for
+     * those finds each page once.
+     */
+    stay.time = store_seconds () + 1;
     stay.keep_referenced = false;
   }
   while (r == 0 && (count = walk_next (&walk, live)) > 0) {

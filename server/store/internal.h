@@ -34,6 +34,8 @@ struct owner {
   struct {
     uint32_t oldest, newest;
   } list[STREAMS];
+  /* Dead space of its segments that may be merged; of the writeback thread. */
+  uint64_t mergeable_units;
 } __attribute__ ((aligned (64)));
 
 /* A memory tier.  Its index is its prio - 1; some may be absent. */
@@ -100,6 +102,7 @@ struct store {
   _Atomic uint64_t *same;  /* same-filled pages, by cgroup */
   _Atomic uint32_t cgroups; /* those below this number have pages */
   _Atomic uint64_t opened; /* segments ever opened */
+  _Atomic uint64_t looked; /* segments ever looked at to pick one */
   struct cleaner cleaner;
   struct store_backing backings[STORE_BACKINGS];
   struct room_wait room;

@@ -39,3 +39,5 @@ libtierswap_la_SOURCES += \
 	server/store/worker.c \
 	server/store/worker.h \
 	server/store/writer.c
+
+EXTRA_DIST += server/store/MEMORY-FORMAT.md

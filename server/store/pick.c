@@ -9,7 +9,8 @@
 #define LOOK_AHEAD 8
 
 struct coldest {
-  uint32_t number, time;
+  uint32_t number;
+  uint64_t time; /* twice the seconds */
 };
 
 /* The coldest of one list that might be claimed. */
@@ -25,16 +26,19 @@ look_at_list (struct store *store, struct owner *owner, enum stream stream,
        next = store_segment (store, next - 1)->newer, ++looked) {
     struct segment *segment = store_segment (store, next - 1);
     uint64_t control = atomic_load (&segment->control);
-    uint32_t time = atomic_load_explicit (&segment->time,
+    uint64_t time = atomic_load_explicit (&segment->time,
                                           memory_order_relaxed);
 
+    atomic_fetch_add_explicit (&store->looked, 1, memory_order_relaxed);
     if (!control_claimable (control) || control_holds (control) != 0)
       continue;
     if (time > pick->before)
       break;
-    /* What is packed already goes first. */
-    if (stream == STREAM_OUTGOING)
-      time = 0;
+    /* What is packed already goes first.  Of the same second, what was just
+     * sorted out and stays in memory comes after what was not looked at yet.
+     */
+    time = stream == STREAM_OUTGOING ? 0
+                                     : 2 * time + (stream == STREAM_SURVIVORS);
     if (coldest->number == SEGMENT_NONE || time < coldest->time)
       *coldest = (struct coldest){ next - 1, time };
     break;
@@ -117,6 +121,54 @@ pick_seal (struct store *store, const struct pick *pick)
   return sealed;
 }
 
+/* Objects do not lie across segments: the most that is lost at the end of one
+ * into which others are merged, in units.
+ */
+#define END_MOST (object_units (PAGE_BYTES))
+
+/* The owner of a segment on BACKING of which at least DEAD_UNITS are dead.  NULL
+ * if it is none.
+ */
+static struct owner *
+owner_of_sparse (struct store *store, uint32_t number, unsigned backing,
+                 uint32_t dead_units, uint64_t *control)
+{
+  struct segment *segment = store_segment (store, number);
+  uint64_t place = atomic_load (&segment->place);
+
+  *control = atomic_load (&segment->control);
+  if (place_is_frame (place) || place_backing (place) != backing ||
+      !control_claimable (*control) ||
+      SEGMENT_UNITS - control_live (*control) < dead_units)
+    return NULL;
+  return &store->owners[atomic_load (&segment->owner)];
+}
+
+bool
+pick_mergeable (struct store *store, unsigned backing, uint32_t dead_bytes)
+{
+  uint32_t high = segments_high_water (&store->segments);
+  uint32_t dead_units = dead_bytes / OBJECT_UNIT;
+  struct owner *owner;
+  uint64_t control;
+  bool gains = false;
+
+  for (uint32_t i = 0; i < high; ++i) {
+    owner = owner_of_sparse (store, i, backing, dead_units, &control);
+    if (owner)
+      owner->mergeable_units = 0;
+  }
+  for (uint32_t i = 0; i < high; ++i) {
+    owner = owner_of_sparse (store, i, backing, dead_units, &control);
+    if (owner) {
+      owner->mergeable_units +=
+          SEGMENT_UNITS - control_live (control) - END_MOST;
+      gains |= owner->mergeable_units >= SEGMENT_UNITS;
+    }
+  }
+  return gains;
+}
+
 uint32_t
 pick_on_backing (struct store *store, unsigned backing, uint32_t dead_bytes,
                  uint32_t *next)
@@ -125,16 +177,15 @@ pick_on_backing (struct store *store, unsigned backing, uint32_t dead_bytes,
 
   while (*next < high) {
     uint32_t number = (*next)++;
-    struct segment *segment = store_segment (store, number);
-    uint64_t place = atomic_load (&segment->place);
-    uint64_t control = atomic_load (&segment->control);
+    uint64_t control, place;
+    struct owner *owner = owner_of_sparse (
+        store, number, backing, dead_bytes / OBJECT_UNIT, &control);
 
-    if (place_is_frame (place) || place_backing (place) != backing ||
-        !control_claimable (control) ||
-        (SEGMENT_UNITS - control_live (control)) * OBJECT_UNIT < dead_bytes ||
+    if (!owner ||
+        (dead_bytes > 0 && owner->mergeable_units < SEGMENT_UNITS) ||
         !segment_claim (store, number))
       continue;
-    place = atomic_load (&segment->place);
+    place = atomic_load (&store_segment (store, number)->place);
     if (!place_is_frame (place) && place_backing (place) == backing)
       return number;
     segment_drop (store, number, CONTROL_BUSY);

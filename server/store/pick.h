@@ -31,8 +31,16 @@ extern uint32_t pick_coldest (struct store *store, const struct pick *pick);
  */
 extern unsigned pick_seal (struct store *store, const struct pick *pick);
 
+/* Does it give back extents to merge the segments on a backing of which at
+ * least DEAD_BYTES are dead, those of each owner together?  Remembers for
+ * which owners.
+ */
+extern bool pick_mergeable (struct store *store, unsigned backing,
+                            uint32_t dead_bytes);
+
 /* Walk over the segments on a backing, from *NEXT on (0 at first): claim the
- * next one of which at least DEAD_BYTES are dead.  PICK_NONE past the end.
+ * next one of which at least DEAD_BYTES are dead; if that is not 0, only of
+ * owners for which merging gives back extents.  PICK_NONE past the end.
  */
 extern uint32_t pick_on_backing (struct store *store, unsigned backing,
                                  uint32_t dead_bytes, uint32_t *next);

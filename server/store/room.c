@@ -50,35 +50,41 @@ room_clean (struct store *store, unsigned tier, int full)
   return false;
 }
 
+uint32_t
+room_freed (struct store *store)
+{
+  return atomic_load (&store->room.freed);
+}
+
 bool
-room_wait (struct store *store, struct worker *worker)
+room_wait (struct store *store, struct worker *worker, uint32_t freed)
 {
   struct room_wait *room = &store->room;
   const struct timespec slice = { 0, 50000000 };
   uint64_t now = nanoseconds (), asked;
   struct wake *writer = atomic_load (&room->writer);
-  uint32_t freed;
-  bool done = false;
 
   if (!writer)
     return false;
   if (worker->room_deadline == 0)
     worker->room_deadline =
         now + ROOM_WAIT_SECONDS * UINT64_C (1000000000);
+  if (now >= worker->room_deadline)
+    return false;
+  if (room_freed (store) != freed)
+    return true;
   atomic_fetch_add (&room->waiters, 1);
-  freed = atomic_load (&room->freed);
   asked = atomic_fetch_add (&room->asked, 1) + 1;
   wake_ring (writer);
-  while (!done && now < worker->room_deadline &&
+  while (room_freed (store) == freed && now < worker->room_deadline &&
          atomic_load (&room->in_vain) < asked &&
          !atomic_load (&store->stop)) {
     syscall (SYS_futex, &room->freed, FUTEX_WAIT_PRIVATE, freed, &slice, NULL,
              0);
-    done = atomic_load (&room->freed) != freed;
     now = nanoseconds ();
   }
   atomic_fetch_sub (&room->waiters, 1);
-  return done;
+  return room_freed (store) != freed;
 }
 
 void

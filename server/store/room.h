@@ -13,18 +13,28 @@ struct store;
 struct wake;
 struct worker;
 
-/* A request waits for room at most this long in all, in seconds. */
-#define ROOM_WAIT_SECONDS 20
+/* A request waits for room at most this long in all, in seconds: longer than
+ * what is written to a backing that hangs (30), since after that another one
+ * takes it.
+ */
+#define ROOM_WAIT_SECONDS 45
 
 /* Make room by cleaning: in TIER if it is the tier that is full, anywhere
  * otherwise.  False if there is nothing left to clean.
  */
 extern bool room_clean (struct store *store, unsigned tier, int full);
 
-/* Ask for writeback and wait until a frame is free.  False if nothing can be
- * written back, or the request has waited long enough.
+/* A count of the frames given back so far.  Take it before trying to get one:
+ * then none that comes back is missed.
  */
-extern bool room_wait (struct store *store, struct worker *worker);
+extern uint32_t room_freed (struct store *store);
+
+/* Ask for writeback and wait until more frames than FREED were given back.
+ * False if nothing can be written back, or the request has waited long
+ * enough.
+ */
+extern bool room_wait (struct store *store, struct worker *worker,
+                       uint32_t freed);
 
 /* After COUNT pages were stored: wait a little if the pool fills faster than
  * writeback empties it.

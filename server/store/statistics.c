@@ -71,8 +71,10 @@ store_get_statistics (struct store *store, struct store_statistics *s)
     s->tiers[i].limit_bytes = atomic_load (&tier->limit);
     s->tiers[i].mem_used_bytes =
         (uint64_t) atomic_load (&tier->frames) * FRAME_BYTES;
-    s->tiers[i].codec =
-        (struct codec){ tier->kind, atomic_load (&tier->level) };
+    /* It may just be being added. */
+    if (tier_present (store, i))
+      s->tiers[i].codec =
+          (struct codec){ tier->kind, atomic_load (&tier->level) };
     s->pages_stored += s->tiers[i].pages;
     s->compr_bytes += s->tiers[i].compr_bytes;
   }

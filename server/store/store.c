@@ -239,8 +239,14 @@ store_set_tier_level (struct store *store, unsigned tier, int level)
 void
 store_compact (struct store *store)
 {
-  while (cleaner_clean_one (store, ANY_TIER, CLEANER_WORTH) > 0)
+  while (store_compact_one (store))
     ;
+}
+
+bool
+store_compact_one (struct store *store)
+{
+  return cleaner_clean_one (store, ANY_TIER, CLEANER_WORTH) > 0;
 }
 
 int

@@ -109,6 +109,9 @@ extern void store_set_tier_level (struct store *store, unsigned tier,
 /* Clean until no segment is worth cleaning: at most 1/32 of each is dead. */
 extern void store_compact (struct store *store);
 
+/* The same, one segment a call: false when none is worth it any more. */
+extern bool store_compact_one (struct store *store);
+
 struct store_tier_statistics {
   uint64_t pages, pages_raw;
   uint64_t compr_bytes;    /* stored lengths, without headers and padding */

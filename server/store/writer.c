@@ -78,6 +78,7 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
       atomic_load_explicit (&store->opened, memory_order_relaxed);
 
   while (done < count) {
+    uint32_t freed = room_freed (store);
     int r =
         append_overwrite (store, owner, worker->batch + done, count - done);
 
@@ -90,7 +91,7 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
                         placement) == -1
                  ? -1
                  : 1;
-    else if (!room_wait (store, worker)) {
+    else if (!room_wait (store, worker, freed)) {
       errno = ENOSPC;
       return -1;
     }
@@ -210,6 +211,7 @@ write_part (struct store *store, struct worker *worker,
       atomic_load_explicit (&store->opened, memory_order_relaxed);
 
   for (;;) {
+    uint32_t freed = room_freed (store);
     struct append entry = { .object = (struct object *) worker->room,
                             .slot = (uint32_t) part->slot };
     struct append_target target = { .stream = STREAM_FRESH };
@@ -251,7 +253,7 @@ write_part (struct store *store, struct worker *worker,
       continue;
     if (tier_after (store, tier) < STORE_TIERS)
       tier = tier_after (store, tier);
-    else if (!room_wait (store, worker)) {
+    else if (!room_wait (store, worker, freed)) {
       errno = ENOSPC;
       return -1;
     }

@@ -3,8 +3,9 @@
  *
  *   backing-io write|rewrite|read PLACE SIZE-MIB DEPTH SECONDS [encrypt]
  *
- * write: whole extents in order, each once; rewrite: the same over and over
- * for SECONDS; read: 4 KiB at random for SECONDS of what was written before.
+ * write: whole extents in order, each once, to a file that was sparse;
+ * rewrite: the same over and over for SECONDS, after that; read: 4 KiB at
+ * random for SECONDS of what was written before.
  * PLACE is a path or an NBD URI.  It prints one line.
  */
 #include <config.h>
@@ -128,12 +129,15 @@ main (int argc, char *argv[])
     ((uint64_t *)buffers)[i] = random_number ();
   while (backing_extent_allocate (run.backing) != -1)
     run.extents++;
+  if (run.extents == 0)
+    return EXIT_FAILURE;
 
   once = strcmp (argv[1], "write") == 0;
   run.op = BACKING_WRITE;
   run.length = EXTENT_BYTES;
-  if (strcmp (argv[1], "read") == 0) {
+  if (!once)
     go (&run, run.extents, 1e9);
+  if (strcmp (argv[1], "read") == 0) {
     run.op = BACKING_READ;
     run.length = 4096;
   }

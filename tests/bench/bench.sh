@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory nbd)
+known=(store memory nbd writeback pick hold)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")

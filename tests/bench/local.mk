@@ -6,7 +6,8 @@ tests_bench_backing_io_LDADD = libtierswap.la
 noinst_LTLIBRARIES += libfigures.la
 libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
 
-noinst_PROGRAMS += capture-pages bench-store bench-memory nbd-load
+noinst_PROGRAMS += capture-pages bench-store bench-memory bench-writeback \
+	bench-pick bench-hold nbd-load
 
 capture_pages_SOURCES = tests/bench/capture-pages.c
 capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
@@ -19,6 +20,16 @@ bench_store_LDADD = libfigures.la libtierswap.la $(LZ4_LIBS) $(ZSTD_LIBS)
 bench_memory_SOURCES = tests/bench/bench-memory.c
 bench_memory_LDADD = libfigures.la libtierswap.la
 
+bench_writeback_SOURCES = tests/bench/bench-writeback.c
+bench_writeback_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)
+bench_writeback_LDADD = libfigures.la libtierswap.la $(LIBURING_LIBS)
+
+bench_pick_SOURCES = tests/bench/bench-pick.c
+bench_pick_LDADD = libfigures.la libtierswap.la
+
+bench_hold_SOURCES = tests/bench/bench-hold.c
+bench_hold_LDADD = libfigures.la libtierswap.la
+
 nbd_load_SOURCES = tests/bench/nbd-load.c
 nbd_load_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 nbd_load_LDADD = libfigures.la $(LIBNBD_LIBS)
@@ -28,12 +39,16 @@ EXTRA_DIST += \
 	tests/bench/bench.sh \
 	tests/bench/bench-memory.sh \
 	tests/bench/bench-nbd.sh \
+	tests/bench/bench-writeback.sh \
+	tests/bench/bench-pick.sh \
+	tests/bench/bench-hold.sh \
+	tests/bench/hold-in-guest.sh \
 	tests/bench/capture-pages.sh
 
 # The captured pages stay in the build folder, so that runs there compare.
 CLEANFILES += bench-pages bench-pages.txt
 
-# SECTIONS="store memory nbd" chooses; none is all.
+# SECTIONS="store memory" chooses; none is all.
 .PHONY: bench
 bench: all
 	@srcdir=$(abs_srcdir) builddir=$(abs_builddir) SANITIZER=$(SANITIZER) \

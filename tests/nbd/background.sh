@@ -10,8 +10,9 @@ cd "$tmp"
 printf 'size = "32M"\ntier "only" { prio = 1  codec = "zstd" }\n' >here.conf
 timeout $limit "$nbdkit" --log=null -U "$tmp/server" -P "$tmp/pid" \
   tierswap here.conf
+wait_until "the server to write its pid" test -s "$tmp/pid"
 server=$(cat "$tmp/pid")
-trap 'kill $server 2>/dev/null || :; cleanup' EXIT
+servers+=("$server")
 expect "the server's directory" "$(readlink /proc/$server/cwd)" /
 
 { seq 1 1000000 | head -c $((6 << 20)) || :; } >data

@@ -38,7 +38,10 @@ refused "size=99999999999999999999" size=99999999999999999999
 refused "size.*twice" size=1G size=2G
 refused "conf.*twice" "$tmp/one" "$tmp/two"
 refused "'prio'.*conf.*size" prio=1
-refused "'control'" control="$tmp/control"
+refused "control.*twice" control="$tmp/one" control="$tmp/two"
+refused "/nowhere.*make it first" control=/nowhere/control
+refused "something else than a socket" control="$tmp"
+refused "from 1 to 107 bytes" control="/tmp/$(printf '%0200d' 0)"
 refused "'Size'" Size=1G
 
 tier='tier "a" { prio = 1  codec = "lz4" }'

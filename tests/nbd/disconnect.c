@@ -105,8 +105,8 @@ check_lost_region (void)
     expect (number <= LOSSES);
     for (size_t j = 0; j < PAGE / sizeof (uint64_t); j++)
       if (pages[i][j] != (number ? number + (j << 32) : 0))
-        die ("page %zu of client %" PRIu64 " has 0x%" PRIx64 " in word %zu",
-             i, number, pages[i][j], j);
+        die ("page %zu of client %" PRIu64 " has 0x%" PRIx64 " in word %zu", i,
+             number, pages[i][j], j);
   }
   expect_nbd (nbd_shutdown (nbd, 0));
   nbd_close (nbd);

@@ -5,11 +5,13 @@
 need nbdinfo libnbd-bin
 need jq jq
 
-cat >"$tmp/conf" <<'END'
+cat >"$tmp/conf" <<END
 size = "64M"
 pool { limit = "48M" }
 tier "quick" { prio = 1  codec = "lz4"  limit = "32M" }
 tier "small" { prio = 3  codec = "zstd"  level = 2 }
+backing "far" { prio = 2  path = "$tmp/far"  size = "16M" }
+backing "near" { prio = 1  path = "$tmp/near"  size = "8M" }
 END
 serve server tierswap "$tmp/conf"
 
@@ -20,16 +22,16 @@ exports ()
 }
 
 timeout $limit nbdinfo --list --json "$(uri server)" >"$tmp/list.json"
-expect "the list" "$(exports '."export-name"')" " stats quick small"
+expect "the list" "$(exports '."export-name"')" " stats quick small near far"
 expect "exports without a description" \
   "$(exports 'select((.description // "") == "") | ."export-name"')" ""
-expect "what is read-only" "$(exports '.is_read_only')" "false true true true"
+expect "what is read-only" "$(exports '.is_read_only')" "false true true true true true"
 expect "what takes several connections" \
-  "$(exports '.can_multi_conn')" "true false false false"
+  "$(exports '.can_multi_conn')" "true false false false false false"
 expect "the minimum block sizes" \
-  "$(exports '.block_size_minimum')" "4096 1 1 1"
+  "$(exports '.block_size_minimum')" "4096 1 1 1 1 1"
 expect "the preferred block sizes" \
-  "$(exports '.block_size_preferred')" "4096 4096 4096 4096"
+  "$(exports '.block_size_preferred')" "4096 4096 4096 4096 4096 4096"
 expect "texts not in whole blocks" \
   "$(exports 'select(."export-size" % 4096 != 0) | ."export-name"')" ""
 
@@ -45,7 +47,7 @@ largest=$(exports '.block_size_maximum')
 [ "$largest" -ge $((256 << 10)) ] || fail "the largest request is $largest"
 
 # Descriptions tell the state, each on one line.
-for name in "" stats quick small; do
+for name in "" stats quick small near far; do
   description=$(timeout $limit nbdinfo --json "$(uri server $name)" |
                 jq -r '.exports[0].description')
   [ -n "$description" ] || fail "export '$name' is not described"
@@ -56,6 +58,13 @@ expect "whether the tier's description names its codec" \
   "$(timeout $limit nbdinfo --json "$(uri server small)" |
      jq '.exports[0].description | contains("zstd")')" true
 
+expect "whether the backing's description tells its state" \
+  "$(timeout $limit nbdinfo --json "$(uri server far)" |
+     jq '.exports[0].description | contains("file, online")')" true
+expect "whether the device's description counts the backings" \
+  "$(timeout $limit nbdinfo --json "$(uri server)" |
+     jq '.exports[0].description | contains("on 2 backings")')" true
+
 # Other names are refused, and the server says why and what there is.
 if timeout $limit nbdinfo "$(uri server nothing)" >"$tmp/out" 2>&1; then
   fail "an unknown export is served"
@@ -64,6 +73,9 @@ grep -q "no export 'nothing'" "$tmp/server.log" ||
   fail "the refusal of an unknown export is not told"
 grep "no export 'nothing'" "$tmp/server.log" | grep -q stats ||
   fail "the refusal does not tell which exports there are"
+
+# The files of the backings are this server's as long as it lives.
+stop $server
 
 # With -r the device is read-only too.
 serve readonly -r tierswap "$tmp/conf"

@@ -50,8 +50,8 @@ take_extents (void *opaque, const char *context, uint64_t offset,
     for (uint64_t at = answer->next; at < end && at < SIZE;
          at += PAGE - at % PAGE)
       if (entries[i + 1] != kinds[at / PAGE])
-        die ("page %" PRIu64 " is told as %" PRIu32 ", expected %d",
-             at / PAGE, entries[i + 1], kinds[at / PAGE]);
+        die ("page %" PRIu64 " is told as %" PRIu32 ", expected %d", at / PAGE,
+             entries[i + 1], kinds[at / PAGE]);
     answer->next = end;
     answer->type = entries[i + 1];
     answer->count++;
@@ -71,8 +71,8 @@ check_status (uint64_t offset, uint64_t count)
     answer.count = 0;
     expect_nbd (nbd_block_status (
         nbd, offset + count - before, before,
-        (nbd_extent_callback){ .callback = take_extents,
-                               .user_data = &answer }, 0));
+        (nbd_extent_callback){ .callback = take_extents, .user_data = &answer },
+        0));
     expect (answer.next > before);
   }
 }
@@ -86,8 +86,7 @@ check_one (uint64_t offset, uint64_t count)
 
   expect_nbd (nbd_block_status (
       nbd, count, offset,
-      (nbd_extent_callback){ .callback = take_extents,
-                             .user_data = &answer },
+      (nbd_extent_callback){ .callback = take_extents, .user_data = &answer },
       LIBNBD_CMD_FLAG_REQ_ONE));
   expect (answer.count == 1);
   expect (answer.next <= offset + count); /* the protocol's rule for it */
@@ -109,8 +108,8 @@ change_pages (uint64_t first, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
       do
         random_fill (&state, data + i * PAGE, PAGE);
-      while (data[i * PAGE] == 0 &&
-             memcmp (data + i * PAGE, data + i * PAGE + 1, PAGE - 1) == 0);
+      while (data[i * PAGE] == 0
+             && memcmp (data + i * PAGE, data + i * PAGE + 1, PAGE - 1) == 0);
     }
     expect_nbd (nbd_pwrite (nbd, data, length, offset, 0));
     kind = DATA;

@@ -18,7 +18,7 @@ run ()
   ! grep -q 'verify: bad' "$tmp/fio.out" || fail "fio $*: wrong data"
 }
 
-size=96M
+size=64M
 serve server tierswap size=$size
 
 for block in 4k-4k 4k-64k; do
@@ -31,7 +31,7 @@ done
 
 # What was written stays right while other connections write elsewhere.
 run --rw=randrw --bs=4k --verify=crc32c --do_verify=1 --numjobs=4 \
-  --offset_increment=24M --size=24M --thread --group_reporting
+  --offset_increment=16M --size=16M --thread --group_reporting
 
 # Each block is trimmed, then written; one after the other, since fio does not
 # keep them in order at a greater depth.
@@ -41,5 +41,5 @@ run --rw=trimwrite --bs=4k --iodepth=1 --verify=crc32c --do_verify=1
 run --rw=randtrim --bs=4k
 timeout $limit nbdinfo --map "$(uri server)" >"$tmp/map"
 expect "the map after trimming all of it" \
-  "$(awk '{ print $1, $2, $4 }' "$tmp/map")" "0 $((96 << 20)) hole,zero"
+  "$(awk '{ print $1, $2, $4 }' "$tmp/map")" "0 $((64 << 20)) hole,zero"
 stop $server

@@ -46,7 +46,8 @@ use_own_region (struct connection *c)
            offset = (uint64_t)c->number * OWN_BYTES + at;
 
   switch (random_next (&c->state) % 5) {
-  case 0: case 1:
+  case 0:
+  case 1:
     for (uint64_t i = 0; i < length; i += PAGE)
       random_fill (&c->state, c->oracle + at + i, PAGE);
     expect_nbd (nbd_pwrite (c->nbd, c->oracle + at, length, offset, 0));
@@ -85,8 +86,8 @@ check_page (const struct word *page)
     return;
   }
   for (size_t i = 0; i < PAGE_WORDS; i++)
-    if (page[i].writer != page[0].writer || page[i].write != page[0].write ||
-        page[i].index != i)
+    if (page[i].writer != page[0].writer || page[i].write != page[0].write
+        || page[i].index != i)
       die ("a page of write %" PRIu32 " by %u has in word %zu number %u of "
            "write %" PRIu32 " by %u",
            page[0].write, page[0].writer, i, page[i].index, page[i].write,
@@ -131,8 +132,8 @@ main (int argc, char *argv[])
     expect (nbd_can_multi_conn (c->nbd) == 1);
   }
   for (unsigned i = 0; i < CONNECTIONS; i++)
-    expect (pthread_create (&connections[i].thread, NULL, use,
-                            &connections[i]) == 0);
+    expect (pthread_create (&connections[i].thread, NULL, use, &connections[i])
+            == 0);
   for (unsigned i = 0; i < CONNECTIONS; i++)
     expect (pthread_join (connections[i].thread, NULL) == 0);
 
@@ -142,8 +143,8 @@ main (int argc, char *argv[])
     struct connection *c = &connections[i],
                       *other = &connections[(i + 1) % CONNECTIONS];
 
-    expect_nbd (nbd_pread (other->nbd, buffer, OWN_BYTES,
-                           (uint64_t)i * OWN_BYTES, 0));
+    expect_nbd (
+        nbd_pread (other->nbd, buffer, OWN_BYTES, (uint64_t)i * OWN_BYTES, 0));
     expect (memcmp (buffer, c->oracle, OWN_BYTES) == 0);
   }
 

@@ -14,17 +14,28 @@ limit=60 # seconds that anything here is given before it counts as hung
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-nbd.XXXXXX")
 servers=()
 
+# What a test undoes at its end, when its servers are gone.
+undo ()
+{
+  :
+}
+
 cleanup ()
 {
   local status=$? server
   trap - EXIT
+  set +e
   for server in "${servers[@]}"; do
-    kill "$server" 2>/dev/null || :
-    wait "$server" 2>/dev/null || :
+    kill "$server" 2>/dev/null
   done
+  # A server ends when its clients, which may be among these, are gone.
+  for server in "${servers[@]}"; do
+    wait "$server" 2>/dev/null
+  done
+  undo
   if [ $status -ne 0 ] && [ $status -ne 77 ]; then
     for log in "$tmp"/*.log; do
-      [ -e "$log" ] && sed "s,^,$(basename "$log"): ," "$log" >&2
+      [ -e "$log" ] && tail -n 30 "$log" | sed "s,^,$(basename "$log"): ," >&2
     done
   fi
   rm -rf "$tmp"
@@ -79,14 +90,16 @@ started ()
 }
 
 # launch NAME NBDKIT-ARGUMENTS...: a server in the foreground of its own job,
-# its messages in $tmp/NAME.log.  Returns 1 if it ended instead of serving.
-# Afterwards $server is its process.
+# its messages in $tmp/NAME.log, run by the command in $inside if there is one.
+# Returns 1 if it ended instead of serving.  Afterwards $server is its process.
+inside=()
 launch ()
 {
   local name=$1
   shift
   rm -f "$tmp/$name.pid"
-  "$nbdkit" -f --exit-with-parent -P "$tmp/$name.pid" "$@" \
+  ${inside[@]+"${inside[@]}"} \
+    "$nbdkit" -f --exit-with-parent -P "$tmp/$name.pid" "$@" \
     >"$tmp/$name.log" 2>&1 &
   server=$!
   servers+=($server)
@@ -99,6 +112,7 @@ serve ()
 {
   local name=$1
   shift
+  rm -f "$tmp/$name"
   launch "$name" -U "$tmp/$name" "$@" || fail "server $name did not start"
 }
 
@@ -121,4 +135,50 @@ stop ()
 text ()
 {
   timeout $limit nbdcopy "$(uri "$1" "$2")" -
+}
+
+# kill_server PID: end a server at once, as if its machine were gone.
+kill_server ()
+{
+  kill -KILL "$1"
+  wait "$1" 2>/dev/null || :
+}
+
+# value FILTER: of the statistics of the server "server", by jq.
+value ()
+{
+  text server stats | jq -r "$1"
+}
+
+# pages ARGUMENTS...: of the program pages, on the server "server".
+pages ()
+{
+  timeout $((2 * limit)) "$builddir/tests/nbd/pages" "$(uri server)" "$@"
+}
+
+# Pages in memory, but for the same-filled ones.
+in_memory ()
+{
+  value '[.tiers[].pages] | add'
+}
+
+# in_memory_at_most COUNT
+in_memory_at_most ()
+{
+  [ "$(in_memory)" -le "$1" ]
+}
+
+# written_back: wait until no page is in memory any more.
+written_back ()
+{
+  wait_until "pages to leave memory" in_memory_at_most 0
+}
+
+# first_byte FILE: the offset of the first block of it that is not zeros.
+first_byte ()
+{
+  local zeros
+  zeros=$(od -An -v -tx1 -w4096 "$1" | awk '/[1-9a-f]/ { print NR - 1; exit }') || :
+  [ -n "$zeros" ] || fail "there is nothing in $1"
+  echo $((zeros * 4096))
 }

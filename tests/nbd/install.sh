@@ -36,7 +36,11 @@ if type cc >/dev/null 2>&1; then
     -fsyntax-only "$tmp/program.c" || fail "tierswap.h does not stand alone"
 fi
 
-for page in man1/nbdkit-tierswap-plugin.1 man5/tierswap.conf.5; do
+"$root$(variable bindir)/tierswapctl" --version >/dev/null ||
+  fail "the installed tierswapctl does not run"
+
+for page in man1/nbdkit-tierswap-plugin.1 man5/tierswap.conf.5 \
+  man8/tierswapctl.8; do
   page=$root$(variable mandir)/$page
   [ -s "$page" ] || fail "no man page $page"
   if type man >/dev/null 2>&1; then

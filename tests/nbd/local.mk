@@ -8,6 +8,14 @@ noinst_LTLIBRARIES += tests/nbd/libserver.la
 tests_nbd_libserver_la_SOURCES = tests/nbd/server.c tests/nbd/server.h
 tests_nbd_libserver_la_CPPFLAGS = $(nbd_cppflags)
 
+if SANITIZER
+noinst_LTLIBRARIES += tests/nbd/sanitizer.la
+tests_nbd_sanitizer_la_SOURCES = tests/nbd/sanitizer.c
+tests_nbd_sanitizer_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath $(abs_builddir) -Wl,-z,initfirst
+endif
+EXTRA_DIST += tests/nbd/sanitizer.c
+
 nbd_programs += tests/nbd/requests
 tests_nbd_requests_SOURCES = tests/nbd/requests.c
 tests_nbd_requests_CPPFLAGS = $(nbd_cppflags)
@@ -43,23 +51,40 @@ tests_nbd_single_SOURCES = tests/nbd/single.c
 tests_nbd_single_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_single_LDADD = $(nbd_ldadd)
 
+# What the scripts write and check pages with.
+check_PROGRAMS += tests/nbd/pages
+tests_nbd_pages_SOURCES = tests/nbd/pages.c
+tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_pages_LDADD = $(nbd_ldadd)
+
 nbd_scripts += \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
+	tests/nbd/checksums.sh \
+	tests/nbd/encrypted-backing.sh \
+	tests/nbd/control-commands.sh \
+	tests/nbd/control-drain.sh \
+	tests/nbd/control-reload.sh \
 	tests/nbd/exports.sh \
+	tests/nbd/failing-backing.sh \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
+	tests/nbd/full-file-system.sh \
 	tests/nbd/install.sh \
+	tests/nbd/killed-backing.sh \
+	tests/nbd/slow-backing.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
 	tests/nbd/tls.sh \
+	tests/nbd/truncated-backing.sh \
+	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \
 	tests/nbd/unprivileged.sh
 
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
-EXTRA_DIST += $(nbd_scripts) tests/nbd/functions.sh
+EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh
 
 .PHONY: check-nbd
 check-nbd:

@@ -37,13 +37,12 @@ ignore_extents (void *opaque, const char *context, uint64_t offset,
   return 0;
 }
 
-#define refused(call)                                                \
-  do {                                                               \
-    if ((call) != -1)                                                \
-      die ("not refused: %s (%" PRIu64 "+%" PRIu64 ")", #call,       \
-           offset, count);                                           \
-    expect (nbd_get_errno () == EINVAL || nbd_get_errno () == ENOSPC || \
-            nbd_get_errno () == EPERM);                              \
+#define refused(call)                                                          \
+  do {                                                                         \
+    if ((call) != -1)                                                          \
+      die ("not refused: %s (%" PRIu64 "+%" PRIu64 ")", #call, offset, count); \
+    expect (nbd_get_errno () == EINVAL || nbd_get_errno () == ENOSPC           \
+            || nbd_get_errno () == EPERM);                                     \
   } while (0)
 
 /* Every kind of request for a range that is not there. */

@@ -54,9 +54,9 @@ server_start (const char *argument, ...)
 {
   const char *build = getenv ("builddir");
   char program[4096];
-  const char *arguments[ARGUMENTS] = { program, "-f", "--exit-with-parent",
-                                       "-U", socket_path, "-P", pid_path,
-                                       "tierswap" };
+  const char *arguments[ARGUMENTS]
+      = { program,  "-f",      "--exit-with-parent", "-U", socket_path, "-P",
+          pid_path, "tierswap" };
   size_t n = 8;
   struct stat status;
   va_list args;
@@ -154,8 +154,9 @@ random_next (uint64_t *state)
 void
 random_fill (uint64_t *state, void *buffer, size_t count)
 {
-  static const char *const words[] = { "slot ", "segment ", "frame ", "tier ",
-                                       "page ", "writeback\n", "0x7f", ", " };
+  static const char *const words[]
+      = { "slot ", "segment ",    "frame ", "tier ",
+          "page ", "writeback\n", "0x7f",   ", " };
   uint64_t kind = random_next (state) % 4, word = random_next (state);
   char *p = buffer, *end = p + count;
 

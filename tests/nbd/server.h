@@ -15,8 +15,7 @@
 #define PAGE 4096
 
 /* Start ./nbdkit tierswap with ARGUMENT... up to NULL.  Once a test. */
-extern void server_start (const char *argument, ...)
-    __attribute__ ((sentinel));
+extern void server_start (const char *argument, ...) __attribute__ ((sentinel));
 
 /* End it.  It must still be there, and end well. */
 extern void server_stop (void);
@@ -37,25 +36,25 @@ extern uint64_t random_next (uint64_t *state);
  */
 extern void random_fill (uint64_t *state, void *buffer, size_t count);
 
-#define die(...)                                              \
-  do {                                                        \
-    fprintf (stderr, "%s:%d: ", __FILE__, __LINE__);          \
-    fprintf (stderr, __VA_ARGS__);                            \
-    fputc ('\n', stderr);                                     \
-    exit (EXIT_FAILURE);                                      \
+#define die(...)                                                               \
+  do {                                                                         \
+    fprintf (stderr, "%s:%d: ", __FILE__, __LINE__);                           \
+    fprintf (stderr, __VA_ARGS__);                                             \
+    fputc ('\n', stderr);                                                      \
+    exit (EXIT_FAILURE);                                                       \
   } while (0)
 
-#define expect(condition)                   \
-  do {                                      \
-    if (!(condition))                       \
-      die ("expected: %s", #condition);     \
+#define expect(condition)                                                      \
+  do {                                                                         \
+    if (!(condition))                                                          \
+      die ("expected: %s", #condition);                                        \
   } while (0)
 
 /* For calls to libnbd. */
-#define expect_nbd(call)                              \
-  do {                                                \
-    if ((call) == -1)                                 \
-      die ("%s: %s", #call, nbd_get_error ());        \
+#define expect_nbd(call)                                                       \
+  do {                                                                         \
+    if ((call) == -1)                                                          \
+      die ("%s: %s", #call, nbd_get_error ());                                 \
   } while (0)
 
 #endif /* TIERSWAP_TESTS_SERVER_H */

@@ -14,8 +14,9 @@ use (const char *threads)
   const char *build = getenv ("builddir");
   struct nbd_handle *nbd = nbd_create ();
   char program[4096], page[PAGE], read[PAGE];
-  char *arguments[] = { program, "-s", "--exit-with-parent", (char *)threads,
-                        "tierswap", "size=64M", NULL };
+  char *arguments[]
+      = { program,    "-s", "--exit-with-parent", (char *)threads, "tierswap",
+          "size=64M", NULL };
   uint64_t state = 1;
 
   expect (nbd);

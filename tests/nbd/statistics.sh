@@ -6,29 +6,25 @@
 need nbdcopy libnbd-bin
 need jq jq
 
-cat >"$tmp/conf" <<'END'
+cat >"$tmp/conf" <<END
 size = "64M"
 pool { limit = "48M" }
 tier "quick" { prio = 1  codec = "lz4" }
 tier "small" { prio = 2  codec = "zstd"  level = 1  limit = "24M" }
+backing "disk" { prio = 1  path = "$tmp/disk"  size = "32M" }
+writeback { limit = "100M" }
 END
 serve server tierswap "$tmp/conf"
 
 # has OBJECT TYPE KEY...: in the statistics.
 has ()
 {
-  local object=$1 type=$2 key
+  local object=$1 type=$2
   shift 2
-  for key; do
-    expect "the type of $object.$key" \
-      "$(jq -r "$object.$key | type" "$tmp/stats.json")" "$type"
-  done
-}
-
-# value FILTER: of fresh statistics.
-value ()
-{
-  text server stats | jq -r "$1"
+  expect "what has not type $type of '$*' in $object" \
+    "$(jq -r --arg type "$type" "${object:-.} as \$o | \$ARGS.positional |
+              map(select((\$o[.] | type) != \$type)) | join(\" \")" \
+         "$tmp/stats.json" --args "$@")" ""
 }
 
 # The text is JSON, then spaces, and ends in a newline.
@@ -46,14 +42,20 @@ for i in 0 1; do
   has ".tiers[$i]" number prio level pages pages_raw compr_bytes \
     mem_used_bytes limit_bytes segments
 done
+has '.backings[0]' string name kind state
+has '.backings[0]' number prio size_bytes used_bytes pages written_bytes \
+  write_ios read_bytes read_ios io_errors checksum_errors
 has "" array tiers backings cgroups
 has '.cgroups[0]' string path
 has '.cgroups[0]' number id prio writeback_prio writeback_size pages_memory \
   pages_backing pages_same compr_bytes
 has .cleaner number segments_cleaned bytes_copied
-has .writeback number segments pages bytes
-expect "whether writeback has limit_left_bytes" \
-  "$(jq '.writeback | has("limit_left_bytes")' "$tmp/stats.json")" true
+has .writeback number segments pages bytes pages_demoted limit_left_bytes
+expect "what is left of the limit" \
+  "$(jq .writeback.limit_left_bytes "$tmp/stats.json")" $((100 << 20))
+expect "the backing" \
+  "$(jq -c '.backings | map(.name, .prio, .kind, .state, .size_bytes, .pages)' \
+     "$tmp/stats.json")" '["disk",1,"file","online",33554432,0]'
 
 expect "the device's size" "$(jq .device.size "$tmp/stats.json")" $((64 << 20))
 expect "the page size" "$(jq .device.page_size "$tmp/stats.json")" 4096
@@ -108,4 +110,13 @@ timeout $limit nbdcopy "$(uri server)" - | cmp - "$tmp/pages" ||
   fail "reads are not counted in pages"
 before=$(value '.device.reads')
 expect "reads after statistics were read" "$(value '.device.reads')" "$before"
+stop $server
+
+# Without a limit nothing is left of it.
+serve plain tierswap size=64M
+expect "limit_left_bytes without a limit" \
+  "$(text plain stats | jq -c '.writeback | [has("limit_left_bytes"),
+     .limit_left_bytes]')" '[true,null]'
+expect "backings where there are none" \
+  "$(text plain stats | jq -c .backings)" '[]'
 stop $server

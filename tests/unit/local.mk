@@ -6,7 +6,8 @@ unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 
 noinst_LTLIBRARIES += tests/unit/libpages.la
 tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
-	tests/unit/model.c tests/unit/model.h tests/unit/test.h
+	tests/unit/model.c tests/unit/model.h tests/unit/rig.c tests/unit/rig.h \
+	tests/unit/test.h
 
 unit_tests += tests/unit/test-codec
 tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
@@ -47,6 +48,29 @@ unit_tests += tests/unit/test-model-backed
 tests_unit_test_model_backed_SOURCES = tests/unit/test-model-backed.c
 tests_unit_test_model_backed_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_backed_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+# Writeback.
+unit_tests += tests/unit/test-writeback
+tests_unit_test_writeback_SOURCES = tests/unit/test-writeback.c
+tests_unit_test_writeback_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-writeback-order
+tests_unit_test_writeback_order_SOURCES = tests/unit/test-writeback-order.c
+tests_unit_test_writeback_order_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_order_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-writeback-moves
+tests_unit_test_writeback_moves_SOURCES = tests/unit/test-writeback-moves.c
+tests_unit_test_writeback_moves_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_moves_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-writeback-hang
+tests_unit_test_writeback_hang_SOURCES = tests/unit/test-writeback-hang.c
+tests_unit_test_writeback_hang_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_writeback_hang_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+
 
 # The configuration.
 unit_tests += tests/unit/test-config
@@ -101,6 +125,11 @@ tests_unit_test_backing_faults_SOURCES = tests/unit/test-backing-faults.c tests/
 tests_unit_test_backing_faults_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_faults_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test-backing-fallback
+tests_unit_test_backing_fallback_SOURCES = tests/unit/test-backing-fallback.c tests/unit/test-backing.h
+tests_unit_test_backing_fallback_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_backing_fallback_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test-backing-hang
 tests_unit_test_backing_hang_SOURCES = tests/unit/test-backing-hang.c tests/unit/test-backing.h
 tests_unit_test_backing_hang_CPPFLAGS = $(unit_cppflags)
@@ -115,6 +144,27 @@ unit_tests += tests/unit/test-backing-cipher
 tests_unit_test_backing_cipher_SOURCES = tests/unit/test-backing-cipher.c tests/unit/test-backing.h
 tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
+
+# Control.
+unit_tests += tests/unit/test-protocol
+tests_unit_test_protocol_SOURCES = tests/unit/test-protocol.c
+tests_unit_test_protocol_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_protocol_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-registry
+tests_unit_test_registry_SOURCES = tests/unit/test-registry.c
+tests_unit_test_registry_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_registry_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-control
+tests_unit_test_control_SOURCES = tests/unit/test-control.c
+tests_unit_test_control_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_control_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-changes
+tests_unit_test_changes_SOURCES = tests/unit/test-changes.c
+tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_changes_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)

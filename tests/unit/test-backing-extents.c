@@ -68,7 +68,8 @@ test_trimming (void **state)
   assert_int_equal (extents_used (extents), 1);
   assert_int_equal (extents_allocate (extents), -1);
   assert_int_equal (extents_take_spare (extents), -1);
-  extents_put_spare (extents, extent);
+  batch[0] = extent;
+  extents_put_freed (extents, batch, 1);
   assert_int_equal (extents_allocate (extents), 1);
   extents_destroy (extents);
 }
@@ -295,7 +296,8 @@ empty_extents (void *opaque)
     if (spare != -1) {
       claim (spare, -2);
       disclaim (spare, -2);
-      extents_put_spare (model.extents, spare);
+      batch[0] = spare;
+      extents_put_freed (model.extents, batch, 1);
     }
   }
   return NULL;

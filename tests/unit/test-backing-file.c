@@ -299,6 +299,24 @@ test_round_trip (void **state)
   munmap (buffer, DEPTH * EXTENT_BYTES);
 }
 
+/* What a server that was killed left behind goes, too. */
+static void
+test_left_over (void **state)
+{
+  int file = open (in_folder ("left"), O_CREAT | O_WRONLY, 0600);
+  struct backing *backing;
+
+  (void)state;
+  assert_int_equal (pwrite (file, "before", 6, MIB - 6), 6);
+  close (file);
+  assert_in_range (blocks_of ("left"), 1, MIB);
+  backing = open_file ("left", 0);
+  assert_int_equal (backing_extents (backing), 4);
+  backing_close (backing);
+  assert_int_equal (blocks_of ("left"), 0);
+  assert_int_equal (length_of ("left"), MIB);
+}
+
 static void
 test_punch (void **state)
 {
@@ -544,9 +562,10 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_create),     cmocka_unit_test (test_refused),
     cmocka_unit_test (test_no_direct),  cmocka_unit_test (test_invalid),
-    cmocka_unit_test (test_round_trip), cmocka_unit_test (test_punch),
-    cmocka_unit_test (test_resize),     cmocka_unit_test (test_draining),
-    cmocka_unit_test (test_hand_over),  cmocka_unit_test (test_threads),
+    cmocka_unit_test (test_round_trip), cmocka_unit_test (test_left_over),
+    cmocka_unit_test (test_punch),      cmocka_unit_test (test_resize),
+    cmocka_unit_test (test_draining),   cmocka_unit_test (test_hand_over),
+    cmocka_unit_test (test_threads),
   };
 
   message_set_sink (keep_message);

@@ -184,7 +184,7 @@ test_round_trip (void **state)
 static void
 test_refused (void **state)
 {
-  struct backing_options options = { .name = "far", .deadline = 2 };
+  struct backing_options options = { .name = "far" };
   pid_t server;
 
   (void)state;
@@ -264,6 +264,23 @@ test_slow (void **state)
   kill_child (server);
 }
 
+/* A server that says it can do with several connections, but has only two. */
+static void
+test_few_connections (void **state)
+{
+  pid_t server = NBDKIT ("s", "--filter=limit", "memory", "16M", "limit=2");
+  struct backing *backing = open_remote ("s", 0, 0);
+  struct flight flight;
+
+  (void)state;
+  start_flight (&flight);
+  write_all (&flight, backing, 3);
+  expect_all (&flight, backing, 3);
+  end_flight (&flight);
+  backing_close (backing);
+  kill_child (server);
+}
+
 /* Start without a server, and find it when it comes. */
 static void
 test_late (void **state)
@@ -288,6 +305,7 @@ test_late (void **state)
 
   server = NBDKIT ("late", "memory", "8M");
   wait_until (is_online (backing));
+  wait_until (messages_with ("is connected to its server") == 1);
   assert_int_equal (backing_extent_allocate (backing), 0);
   write_all (&flight, backing, 1);
   expect_all (&flight, backing, 1);
@@ -362,8 +380,8 @@ test_killed (void **state)
 static void
 test_unsettled (void **state)
 {
-  pid_t server = NBDKIT ("s", "--filter=delay", "memory", "1M", "wdelay=5");
-  struct backing *backing = open_remote ("s", 0, 2);
+  pid_t server = NBDKIT ("s", "--filter=delay", "memory", "1M", "wdelay=20");
+  struct backing *backing = open_remote ("s", 0, 3);
   struct backing_queue *queue = backing_queue_create (1);
   char *buffer = get_buffer (EXTENT_BYTES);
   unsigned i;
@@ -375,7 +393,6 @@ test_unsettled (void **state)
   assert_int_equal (
       do_io (queue, backing, BACKING_WRITE, buffer, EXTENT_BYTES, 0),
       ETIMEDOUT);
-  assert_true (is_failed (backing));
   backing_extent_free (backing, 0);
   kill_child (server);
   server = NBDKIT ("s", "memory", "1M");
@@ -383,7 +400,7 @@ test_unsettled (void **state)
   back = seconds_now ();
   wait_until (backing_extent_allocate (backing) == 0);
   /* The deadline after it was back, less what the clocks are coarse. */
-  assert_true (seconds_now () - back > 1);
+  assert_true (seconds_now () - back > 2);
   backing_queue_free (queue);
   backing_close (backing);
   kill_child (server);
@@ -417,7 +434,7 @@ test_other_export (void **state)
 
   server = NBDKIT ("s", "memory", "20M");
   wait_until (is_online (backing));
-  wait_until (messages_with ("is connected to its server again") == 1);
+  wait_until (messages_with ("is connected to its server") == 1);
   assert_int_equal (backing_extents (backing), 64);
   write_all (&flight, backing, 1);
   expect_all (&flight, backing, 1);
@@ -432,8 +449,11 @@ test_other_export (void **state)
 static void
 test_hung (void **state)
 {
-  pid_t server = NBDKIT ("s", "memory", "16M");
-  struct backing *backing = open_remote ("s", 0, 1);
+  /* One thread a connection, for with more some versions of nbdkit abort when
+   * they find their client gone.
+   */
+  pid_t server = NBDKIT ("s", "-t", "1", "memory", "16M");
+  struct backing *backing = open_remote ("s", 0, 3);
   struct flight flight;
   struct backing_io *io;
   unsigned overdue = 0;
@@ -442,7 +462,7 @@ test_hung (void **state)
   (void)state;
   start_flight (&flight);
   write_all (&flight, backing, 5);
-  kill (server, SIGSTOP);
+  stop_child (server);
   submit_all (&flight, backing, BACKING_READ, 0);
   while ((io = backing_queue_wait (flight.queue)) != NULL) {
     assert_true (io->error == ETIMEDOUT || io->error == ENODEV);
@@ -687,13 +707,13 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_round_trip), cmocka_unit_test (test_refused),
-    cmocka_unit_test (test_pieces),     cmocka_unit_test (test_slow),
-    cmocka_unit_test (test_late),       cmocka_unit_test (test_killed),
-    cmocka_unit_test (test_unsettled),  cmocka_unit_test (test_other_export),
-    cmocka_unit_test (test_hung),       cmocka_unit_test (test_errors),
-    cmocka_unit_test (test_mixed),      cmocka_unit_test (test_one_of_two_dies),
-    cmocka_unit_test (test_tls),
+    cmocka_unit_test (test_round_trip),      cmocka_unit_test (test_refused),
+    cmocka_unit_test (test_pieces),          cmocka_unit_test (test_slow),
+    cmocka_unit_test (test_few_connections), cmocka_unit_test (test_late),
+    cmocka_unit_test (test_killed),          cmocka_unit_test (test_unsettled),
+    cmocka_unit_test (test_other_export),    cmocka_unit_test (test_hung),
+    cmocka_unit_test (test_errors),          cmocka_unit_test (test_mixed),
+    cmocka_unit_test (test_one_of_two_dies), cmocka_unit_test (test_tls),
   };
 
   message_set_sink (keep_message);

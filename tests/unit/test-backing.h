@@ -258,11 +258,14 @@ use_threads (void **state)
   return make_folder (state);
 }
 
-/* Run the tests once with each. */
+/* Run the tests once with each; TEST_FILTER in the environment is a pattern
+ * that says which.
+ */
 #define run_with_both_engines(tests)                                           \
-  (cmocka_run_group_tests_name ("io_uring", tests, use_uring, remove_folder)   \
-   + cmocka_run_group_tests_name ("threads", tests, use_threads,               \
-                                  remove_folder))
+  (cmocka_set_test_filter (getenv ("TEST_FILTER")),                            \
+   cmocka_run_group_tests_name ("io_uring", tests, use_uring, remove_folder)   \
+       + cmocka_run_group_tests_name ("threads", tests, use_threads,           \
+                                      remove_folder))
 
 /* ---- children ---- */
 
@@ -350,6 +353,17 @@ kill_child (pid_t pid)
 {
   kill (pid, SIGKILL);
   reap (pid);
+}
+
+/* Stop it (SIGCONT lets it go on); all its threads have when this returns. */
+static UNUSED void
+stop_child (pid_t pid)
+{
+  int status;
+
+  kill (pid, SIGSTOP);
+  assert_int_equal (waitpid (pid, &status, WUNTRACED), pid);
+  assert_true (WIFSTOPPED (status));
 }
 
 /* The URI of that server. */

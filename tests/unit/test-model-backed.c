@@ -85,9 +85,11 @@ static void
 add (struct backings *backings, unsigned i)
 {
   struct config_backing config = configured (i);
+  struct backing *backing;
   char *error = NULL;
 
-  if (backings_add (backings, &config, true, &error) == -1) {
+  if (backings_open (&config, &backing, &error) == -1 ||
+      backings_add (backings, &config, backing, true, &error) == -1) {
     print_message ("%s\n", error);
     free (error);
     fail ();

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of attributes: how each is shown and stored. */
+#ifndef TIERSWAP_ATTRIBUTES_H
+#define TIERSWAP_ATTRIBUTES_H
+
+#include "control/registry.h"
+
+/* What is shown: a snapshot of the device, and the object at hand.  Under the
+ * device's lock.
+ */
+struct view {
+  struct device *device;
+  struct store_statistics statistics;
+  struct store_cgroup_statistics root;
+  struct writeback_counters writeback;
+  const struct config_tier *tier; /* of the group "tier" */
+  unsigned backing;               /* index, of the group "backing" */
+};
+
+struct attribute {
+  const char *name;
+  void (*show) (const struct view *view, char value[REGISTRY_VALUE]);
+  /* NULL: read-only.  NAME is the whole name, OBJECT the object's.  Not under
+   * the lock.
+   */
+  int (*store) (struct device *device, const char *name, const char *object,
+                const char *value, char **error);
+};
+
+struct attribute_group {
+  const char *name; /* "": its attributes have no group in their name */
+  /* Choose object NUMBER of the group for the view and give its name, NULL
+   * past the last.  NULL: the group has no objects.
+   */
+  const char *(*object) (struct view *view, unsigned number);
+  const struct attribute *attributes; /* up to one without a name */
+};
+
+/* Up to one without attributes. */
+extern const struct attribute_group attribute_groups[];
+
+#endif /* TIERSWAP_ATTRIBUTES_H */

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/command.h"
+#include "control/human.h"
+#include "control/registry.h"
+#include "control/statistics.h"
+#include "policy/change.h"
+#include "policy/config-report.h"
+
+#define DRAIN_POLL_NANOSECONDS 20000000
+
+static bool
+done (struct command *c, json_t *result)
+{
+  c->result = result;
+  if (!result)
+    c->code = ENOMEM;
+  return true;
+}
+
+/* errno and c->error tell why. */
+static bool
+failed (struct command *c)
+{
+  c->code = errno;
+  return true;
+}
+
+static bool
+refuse_arguments (struct command *c, const char *why)
+{
+  const struct usage *usage = &usages[c->kind];
+
+  change_refused (&c->error, EINVAL, "%s: the command is %s%s%s", why,
+                  usage->name, usage->arguments[0] ? " " : "",
+                  usage->arguments);
+  return failed (c);
+}
+
+static bool
+status (struct command *c, const struct request *request)
+{
+  if (request->count > 1)
+    return refuse_arguments (c, "status takes no argument here");
+  return done (c, statistics_json (c->device));
+}
+
+static int
+add_attribute (void *opaque, const char *name, const char *value, bool writable)
+{
+  (void)writable;
+  return json_object_set_new (opaque, name, json_string (value));
+}
+
+static bool
+get (struct command *c, const struct request *request)
+{
+  char value[REGISTRY_VALUE];
+  json_t *all;
+
+  if (request->count > 2)
+    return refuse_arguments (c, "too many arguments");
+  if (request->count == 2) {
+    if (registry_show (c->device, request->words[1], value, &c->error) == -1)
+      return failed (c);
+    return done (c, json_pack ("{s:s}", request->words[1], value));
+  }
+  all = json_object ();
+  if (all && registry_walk (c->device, add_attribute, all) != 0) {
+    json_decref (all);
+    all = NULL;
+  }
+  return done (c, all);
+}
+
+static bool
+set (struct command *c, const struct request *request)
+{
+  char value[REGISTRY_VALUE];
+  const char *name = request->words[1];
+
+  if (request->count != 3)
+    return refuse_arguments (c, request->count < 3 ? "an argument is missing"
+                                                   : "too many arguments");
+  if (registry_store (c->device, name, request->words[2], &c->error) == -1
+      || registry_show (c->device, name, value, &c->error) == -1)
+    return failed (c);
+  return done (c, json_pack ("{s:s}", name, value));
+}
+
+/* The value of WORD if it is KEY=VALUE. */
+static const char *
+value_of (const char *word, const char *key)
+{
+  size_t length = strlen (key);
+
+  return strncmp (word, key, length) == 0 && word[length] == '='
+             ? word + length + 1
+             : NULL;
+}
+
+/* WORD is KEY=NUMBER of the policy.  0: it is not. */
+static int
+policy_number (struct command *c, const char *word, const char *key,
+               uint64_t most, int64_t *number)
+{
+  const char *value = value_of (word, key);
+
+  if (!value)
+    return 0;
+  if (*number >= 0) {
+    change_refused (&c->error, EINVAL, "%s is given twice", key);
+    return -1;
+  }
+  return registry_number (key, value, 0, most, number, &c->error) == -1 ? -1
+                                                                        : 1;
+}
+
+static bool
+is_root (struct command *c, const char *path)
+{
+  if (strcmp (path, "/") == 0)
+    return true;
+  change_refused (&c->error, ENOENT,
+                  "there is no cgroup \"%s\" here: all pages belong to \"/\"",
+                  config_excerpt (path).text);
+  return false;
+}
+
+static bool
+cgroup (struct command *c, const struct request *request)
+{
+  struct device_root_change change = { -1, -1, -1 };
+  struct store_placement root;
+
+  if (request->count < 2)
+    return refuse_arguments (c, "an argument is missing");
+  if (!is_root (c, request->words[1]))
+    return failed (c);
+  for (unsigned i = 2; i < request->count; ++i) {
+    const char *word = request->words[i];
+    int r = policy_number (c, word, "prio", 4, &change.prio);
+
+    if (r == 0)
+      r = policy_number (c, word, "writeback_prio", 4, &change.writeback_prio);
+    if (r == 0)
+      r = policy_number (c, word, "writeback_size", PAGE_BYTES,
+                         &change.writeback_size);
+    if (r == -1)
+      return failed (c);
+    if (r == 0)
+      return refuse_arguments (c, config_excerpt (word).text);
+  }
+  if (device_set_root (c->device, &change, &c->error) == -1)
+    return failed (c);
+  root = c->device->root;
+  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int)root.prio,
+                             "writeback_prio", (int)root.writeback_prio,
+                             "writeback_size", (int)root.writeback_size));
+}
+
+static bool
+without_arguments (struct command *c, const struct request *request)
+{
+  if (request->count > 1)
+    return refuse_arguments (c, "too many arguments");
+  c->memory = store_memory_used (c->device->store);
+  return false;
+}
+
+static int
+tier_named (struct command *c, const char *name)
+{
+  const struct config_tier *tier;
+  int found = -1;
+
+  pthread_mutex_lock (&c->device->lock);
+  for (unsigned i = 0; (tier = device_tier (c->device, i)); ++i)
+    if (strcmp (tier->name, name) == 0)
+      found = (int)tier->prio - 1;
+  pthread_mutex_unlock (&c->device->lock);
+  if (found == -1)
+    change_refused (&c->error, ENOENT, "there is no memory tier \"%s\"",
+                    config_excerpt (name).text);
+  return found;
+}
+
+/* One argument of writeback.  0: it is none. */
+static int
+writeback_argument (struct command *c, const char *word)
+{
+  struct writeback_command *w = &c->writeback;
+  const char *value;
+  uint64_t bytes;
+  int64_t number;
+
+  if ((value = value_of (word, "age"))) {
+    if (registry_number ("age", value, 0, UINT32_MAX, &number, &c->error) == -1)
+      return -1;
+    w->age = (uint32_t)number;
+  }
+  else if ((value = value_of (word, "size"))) {
+    if (registry_number ("size", value, 0, PAGE_BYTES, &number, &c->error)
+        == -1)
+      return -1;
+    w->least = (uint32_t)number;
+  }
+  else if ((value = value_of (word, "max"))) {
+    if (registry_size ("max", value, false, &bytes, &c->error) == -1)
+      return -1;
+    if (bytes == 0)
+      return change_refused (&c->error, EINVAL,
+                             "max must be more than 0 bytes; leave it out for "
+                             "no bound");
+    w->max = bytes;
+  }
+  else if ((value = value_of (word, "cgroup"))) {
+    if (!is_root (c, value))
+      return -1;
+    w->cgroup = 0;
+  }
+  else if ((value = value_of (word, "tier"))) {
+    w->tier = tier_named (c, value);
+    if (w->tier == -1)
+      return -1;
+  }
+  else
+    return 0;
+  return 1;
+}
+
+/* Where KEY of KEY=VALUE stands in a second place, NULL: nowhere. */
+static const char *
+given_twice (const struct request *request, size_t *length)
+{
+  for (unsigned i = 1; i < request->count; ++i) {
+    *length = strcspn (request->words[i], "=");
+    for (unsigned j = 1; j < i; ++j)
+      if (strncmp (request->words[i], request->words[j], *length + 1) == 0)
+        return request->words[i];
+  }
+  return NULL;
+}
+
+static bool
+writeback (struct command *c, const struct request *request)
+{
+  const char *twice;
+  size_t length;
+
+  c->writeback = (struct writeback_command){ .cgroup = -1, .tier = -1 };
+  c->writeback.cancel = &c->cancel;
+  for (unsigned i = 1; i < request->count; ++i) {
+    int r = writeback_argument (c, request->words[i]);
+
+    if (r == -1)
+      return failed (c);
+    if (r == 0)
+      return refuse_arguments (c, config_excerpt (request->words[i]).text);
+  }
+  twice = given_twice (request, &length);
+  if (twice) {
+    change_refused (&c->error, EINVAL, "%.*s is given twice", (int)length,
+                    twice);
+    return failed (c);
+  }
+  writeback_get_counters (c->device->writeback, &c->counters);
+  return false;
+}
+
+static bool
+drain (struct command *c, const struct request *request)
+{
+  const char *name = NULL;
+  bool wait = true;
+
+  for (unsigned i = 1; i < request->count; ++i) {
+    if (strcmp (request->words[i], "--no-wait") == 0)
+      wait = false;
+    else if (name || request->words[i][0] == '-')
+      return refuse_arguments (c, config_excerpt (request->words[i]).text);
+    else
+      name = request->words[i];
+  }
+  if (!name)
+    return refuse_arguments (c, "an argument is missing");
+  if (device_drain (c->device, name, &c->error) == -1)
+    return failed (c);
+  snprintf (c->name, sizeof c->name, "%s", name);
+  return wait ? false : done (c, json_object ());
+}
+
+bool
+command_is_long (const struct request *request)
+{
+  switch (usage_find (request->words[0])) {
+  case USAGE_RELOAD:
+  case USAGE_COMPACT:
+  case USAGE_WRITEBACK:
+  case USAGE_DRAIN:
+    return true;
+  default:
+    return false;
+  }
+}
+
+bool
+command_begin (struct command *c, struct device *device,
+               const struct request *request)
+{
+  static bool (*const begin[]) (struct command *, const struct request *) = {
+    [USAGE_STATUS] = status,
+    [USAGE_GET] = get,
+    [USAGE_SET] = set,
+    [USAGE_CGROUP] = cgroup,
+    [USAGE_RELOAD] = without_arguments,
+    [USAGE_COMPACT] = without_arguments,
+    [USAGE_WRITEBACK] = writeback,
+    [USAGE_DRAIN] = drain,
+  };
+  int kind = usage_find (request->words[0]);
+  char names[USAGE_ROOM];
+
+  *c = (struct command){ .device = device };
+  if (kind == -1) {
+    change_refused (
+        &c->error, EINVAL, "there is no command \"%s\"; there are %s",
+        config_excerpt (request->words[0]).text, usage_names (names));
+    return failed (c);
+  }
+  c->kind = (enum usage_command)kind;
+  return begin[kind](c, request);
+}
+
+static bool
+run_reload (struct command *c)
+{
+  struct device *device = c->device;
+  json_t *leaving = json_array ();
+
+  if (device_reload (device, &c->error) == -1) {
+    failed (c);
+    json_decref (leaving);
+    return true;
+  }
+  pthread_mutex_lock (&device->lock);
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct tier_backing *b = &device->backings.list[i];
+
+    if (atomic_load (&b->backing) && atomic_load (&b->leaving))
+      json_array_append_new (leaving, json_string (b->name));
+  }
+  c->result = json_pack ("{s:s s:o}", "file", device->config->file, "draining",
+                         leaving);
+  pthread_mutex_unlock (&device->lock);
+  return done (c, c->result);
+}
+
+static bool
+run_compact (struct command *c)
+{
+  struct store *store = c->device->store;
+
+  while (!atomic_load (&c->cancel) && store_compact_one (store))
+    ;
+  return done (c, json_pack ("{s:I s:I}", "mem_used_bytes_before",
+                             (json_int_t)c->memory, "mem_used_bytes",
+                             (json_int_t)store_memory_used (store)));
+}
+
+static bool
+has_backing (struct device *device)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (atomic_load (&device->backings.list[i].backing))
+      return true;
+  return false;
+}
+
+static bool
+run_writeback (struct command *c)
+{
+  struct writeback_counters counters;
+
+  if (writeback_run (c->device->writeback, &c->writeback, &counters) == 0)
+    return done (c, json_pack ("{s:I s:I s:I}", "segments",
+                               (json_int_t)counters.segments, "pages",
+                               (json_int_t)counters.pages, "bytes",
+                               (json_int_t)counters.bytes));
+  switch (errno) {
+  case ENOSPC:
+    change_refused (&c->error, ENOSPC, "nothing was written back: %s",
+                    has_backing (c->device)
+                        ? "every backing is full, failed or draining"
+                        : "there is no backing; add one to the configuration "
+                          "and reload it");
+    break;
+  case EDQUOT:
+    change_refused (&c->error, EDQUOT,
+                    "nothing was written back: the limit of today is reached; "
+                    "set writeback.limit to raise it");
+    break;
+  case EBUSY:
+    change_refused (&c->error, EBUSY,
+                    "another writeback command is at work; wait for it");
+    break;
+  default:
+    change_refused (&c->error, errno, "nothing was written back: %s",
+                    strerror (errno));
+  }
+  return failed (c);
+}
+
+/* How a drain stands. */
+enum drain_state { DRAIN_ON, DRAIN_DONE, DRAIN_STUCK, DRAIN_CALLED_OFF };
+
+static enum drain_state
+drain_state (const struct command *c, uint64_t *bytes)
+{
+  struct device *device = c->device;
+  enum drain_state state = DRAIN_DONE;
+  int index;
+
+  *bytes = 0;
+  pthread_mutex_lock (&device->lock);
+  index = backings_find (&device->backings, c->name);
+  if (index >= 0) {
+    const struct tier_backing *b = &device->backings.list[index];
+
+    *bytes = backing_extents_used (atomic_load (&b->backing)) * EXTENT_BYTES;
+    if (!atomic_load (&b->draining))
+      state = DRAIN_CALLED_OFF;
+    else if (*bytes > 0)
+      state = atomic_load (&b->stuck) ? DRAIN_STUCK : DRAIN_ON;
+  }
+  pthread_mutex_unlock (&device->lock);
+  return state;
+}
+
+static bool
+run_drain (struct command *c)
+{
+  const struct timespec poll = { 0, DRAIN_POLL_NANOSECONDS };
+  uint64_t bytes;
+
+  for (;;) {
+    switch (drain_state (c, &bytes)) {
+    case DRAIN_ON:
+      if (atomic_load (&c->cancel))
+        return done (c, json_object ());
+      nanosleep (&poll, NULL);
+      continue;
+    case DRAIN_DONE:
+      return done (c, json_object ());
+    case DRAIN_STUCK:
+      change_refused (&c->error, EIO,
+                      "backing \"%s\" cannot be drained: %llu bytes cannot be "
+                      "read back from it; mend it and drain it again",
+                      c->name, (unsigned long long)bytes);
+      return failed (c);
+    case DRAIN_CALLED_OFF:
+      change_refused (&c->error, ECANCELED,
+                      "backing \"%s\" is not drained any more: a reload called "
+                      "it off",
+                      c->name);
+      return failed (c);
+    }
+  }
+}
+
+void
+command_run (struct command *c)
+{
+  switch (c->kind) {
+  case USAGE_RELOAD:
+    run_reload (c);
+    break;
+  case USAGE_COMPACT:
+    run_compact (c);
+    break;
+  case USAGE_WRITEBACK:
+    run_writeback (c);
+    break;
+  case USAGE_DRAIN:
+    run_drain (c);
+    break;
+  default: /* the others are short */
+    break;
+  }
+}
+
+char *
+command_progress (const struct command *c)
+{
+  char left[HUMAN_ROOM], *text = NULL;
+  struct writeback_counters counters;
+  uint64_t bytes;
+  int r = -1;
+
+  switch (c->kind) {
+  case USAGE_DRAIN:
+    if (drain_state (c, &bytes) == DRAIN_ON)
+      r = asprintf (&text, "%s are left on %s", human_bytes (bytes, left),
+                    c->name);
+    break;
+  case USAGE_WRITEBACK:
+    writeback_get_counters (c->device->writeback, &counters);
+    r = asprintf (&text, "%s were written back",
+                  human_bytes (counters.bytes - c->counters.bytes, left));
+    break;
+  case USAGE_COMPACT:
+    bytes = store_memory_used (c->device->store);
+    r = asprintf (&text, "%s are used", human_bytes (bytes, left));
+    break;
+  default:
+    break;
+  }
+  return r == -1 ? NULL : text;
+}
+
+char *
+command_end (struct command *c)
+{
+  char *line;
+
+  if (c->result)
+    line = protocol_result (c->result);
+  else
+    line = protocol_error (c->error ? c->error : "out of memory",
+                           c->code ? c->code : ENOMEM);
+  free (c->error);
+  c->result = NULL;
+  c->error = NULL;
+  return line;
+}
