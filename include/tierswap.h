@@ -97,11 +97,11 @@ enum tierswap_extent {
   TIERSWAP_HOLE, /* never written or trimmed; reads as zeros */
   TIERSWAP_ZERO  /* written with zeros, takes no memory */
 };
-extern int tierswap_extents (
-    struct tierswap *device, uint64_t count, uint64_t offset,
-    int (*callback) (void *opaque, uint64_t offset, uint64_t length,
-                     enum tierswap_extent kind),
-    void *opaque);
+extern int
+tierswap_extents (struct tierswap *device, uint64_t count, uint64_t offset,
+                  int (*callback) (void *opaque, uint64_t offset,
+                                   uint64_t length, enum tierswap_extent kind),
+                  void *opaque);
 
 /* The exports beside the device itself (""): "stats", then one a tier and
  * one a backing, by name.  INDEX counts from 0; NULL past the last.  To

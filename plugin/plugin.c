@@ -178,8 +178,8 @@ plugin_list_exports (int readonly, int is_tls, struct nbdkit_exports *exports)
   char *name;
   int r;
 
-  (void)readonly;
-  (void)is_tls;
+  (void) readonly;
+  (void) is_tls;
   r = add_export (exports, "");
   for (unsigned i = 0; r == 0 && (name = tierswap_export_name (device, i));
        i++) {
@@ -192,8 +192,8 @@ plugin_list_exports (int readonly, int is_tls, struct nbdkit_exports *exports)
 static const char *
 plugin_default_export (int readonly, int is_tls)
 {
-  (void)readonly;
-  (void)is_tls;
+  (void) readonly;
+  (void) is_tls;
   return "";
 }
 
@@ -252,7 +252,7 @@ plugin_open (int readonly)
 {
   struct handle *h = calloc (1, sizeof *h);
 
-  (void)readonly; /* nbdkit itself refuses writes then */
+  (void) readonly; /* nbdkit itself refuses writes then */
   if (!h) {
     nbdkit_error ("calloc: %m");
     return NULL;
@@ -340,14 +340,14 @@ plugin_can_fua (void *handle)
 static int
 plugin_can_cache (void *handle)
 {
-  (void)handle;
+  (void) handle;
   return NBDKIT_CACHE_NATIVE;
 }
 
 static int
 plugin_is_rotational (void *handle)
 {
-  (void)handle;
+  (void) handle;
   return 0;
 }
 
@@ -357,7 +357,7 @@ plugin_pread (void *handle, void *buffer, uint32_t count, uint64_t offset,
 {
   struct handle *h = handle;
 
-  (void)flags;
+  (void) flags;
   if (h->text) {
     memcpy (buffer, h->text + offset, count);
     return 0;
@@ -369,16 +369,16 @@ static int
 plugin_pwrite (void *handle, const void *buffer, uint32_t count,
                uint64_t offset, uint32_t flags)
 {
-  (void)handle;
-  (void)flags;
+  (void) handle;
+  (void) flags;
   return tierswap_write (device, buffer, count, offset);
 }
 
 static int
 plugin_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void)handle;
-  (void)flags;
+  (void) handle;
+  (void) flags;
   return tierswap_trim (device, count, offset);
 }
 
@@ -386,15 +386,15 @@ plugin_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 static int
 plugin_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void)handle;
+  (void) handle;
   return tierswap_zero (device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM);
 }
 
 static int
 plugin_flush (void *handle, uint32_t flags)
 {
-  (void)handle;
-  (void)flags;
+  (void) handle;
+  (void) flags;
   return 0;
 }
 
@@ -402,10 +402,10 @@ plugin_flush (void *handle, uint32_t flags)
 static int
 plugin_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void)handle;
-  (void)count;
-  (void)offset;
-  (void)flags;
+  (void) handle;
+  (void) count;
+  (void) offset;
+  (void) flags;
   return 0;
 }
 
@@ -451,7 +451,7 @@ plugin_extents (void *handle, uint32_t count, uint64_t offset, uint32_t flags,
   };
   int r;
 
-  (void)handle;
+  (void) handle;
   r = tierswap_extents (device, count, offset, add_extent, &walk);
   return r == WALK_ON || r == WALK_DONE ? 0 : -1;
 }

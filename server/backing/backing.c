@@ -58,7 +58,7 @@ complete_open (struct backing *backing, const struct backing_options *options,
   if (backing->extents == NULL)
     return backing_fail (
         error, errno, "backing %s: cannot keep account of %llu bytes: %s",
-        backing->name, (unsigned long long)size, strerror (errno));
+        backing->name, (unsigned long long) size, strerror (errno));
   if (options->encrypt) {
     backing->cipher = cipher_create ();
     if (backing->cipher == NULL)
@@ -203,11 +203,11 @@ grow (struct backing *backing, uint64_t capacity, char **error)
   case BACKING_FILE:
     length = file_length (backing->fd, backing->kind);
     if (length == -1
-        || ((uint64_t)length < bytes && ftruncate (backing->fd, bytes) == -1))
+        || ((uint64_t) length < bytes && ftruncate (backing->fd, bytes) == -1))
       return backing_fail (error, errno,
                            "backing %s: cannot make its file %llu bytes "
                            "long: %s",
-                           backing->name, (unsigned long long)bytes,
+                           backing->name, (unsigned long long) bytes,
                            strerror (errno));
     break;
   case BACKING_BLOCK:
@@ -217,24 +217,24 @@ grow (struct backing *backing, uint64_t capacity, char **error)
                            "backing %s: cannot tell the size of its device: "
                            "%s",
                            backing->name, strerror (errno));
-    if ((uint64_t)length < bytes)
+    if ((uint64_t) length < bytes)
       return backing_fail (error, ENOSPC,
                            "backing %s: its device has only %lld bytes",
-                           backing->name, (long long)length);
+                           backing->name, (long long) length);
     break;
   case BACKING_NBD:
     length = remote_size (backing->remote);
-    if (length != 0 && (uint64_t)length < bytes)
+    if (length != 0 && (uint64_t) length < bytes)
       return backing_fail (error, ENOSPC,
                            "backing %s: its export has only %lld bytes",
-                           backing->name, (long long)length);
+                           backing->name, (long long) length);
     remote_set_size (backing->remote, bytes);
     break;
   }
   if (extents_resize (backing->extents, capacity, &busy) == -1)
     return backing_fail (
         error, errno, "backing %s: cannot keep account of %llu bytes: %s",
-        backing->name, (unsigned long long)bytes, strerror (errno));
+        backing->name, (unsigned long long) bytes, strerror (errno));
   return 0;
 }
 
@@ -248,8 +248,8 @@ shrink (struct backing *backing, uint64_t capacity, char **error)
     return backing_fail (error, errno,
                          "backing %s: %llu extents (%llu KiB) above the new "
                          "size are in use; drain it first, or keep it larger",
-                         backing->name, (unsigned long long)busy,
-                         (unsigned long long)busy * EXTENT_BYTES / 1024);
+                         backing->name, (unsigned long long) busy,
+                         (unsigned long long) busy * EXTENT_BYTES / 1024);
   if (backing->kind == BACKING_NBD)
     remote_set_size (backing->remote, bytes);
   else if (backing->kind == BACKING_FILE
@@ -271,7 +271,8 @@ backing_resize (struct backing *backing, uint64_t size, char **error)
     return backing_fail (error, EINVAL,
                          "backing %s: a size of %llu bytes is too small, "
                          "give at least %d",
-                         backing->name, (unsigned long long)size, EXTENT_BYTES);
+                         backing->name, (unsigned long long) size,
+                         EXTENT_BYTES);
   pthread_mutex_lock (&backing->resize);
   if (capacity > backing_extents (backing))
     r = grow (backing, capacity, error);
@@ -311,7 +312,8 @@ account_failure (struct backing *backing, enum backing_op op, int error)
       message (MESSAGE_WARNING,
                "backing %s: a request was not done after %llu seconds; it "
                "counts as failed until it answers again",
-               backing->name, (unsigned long long)(backing->deadline / SECOND));
+               backing->name,
+               (unsigned long long) (backing->deadline / SECOND));
       janitor_kick (backing->janitor);
     }
   }

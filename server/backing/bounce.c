@@ -31,18 +31,18 @@ populate (char *p, size_t bytes)
 
   if (madvise (p, bytes, MADV_POPULATE_WRITE) == -1)
     for (i = 0; i < bytes; i += BACKING_ALIGNMENT)
-      ((volatile char *)p)[i] = 0;
+      ((volatile char *) p)[i] = 0;
 }
 
 int
 bounce_create (struct bounce *bounce, unsigned requests, unsigned depth)
 {
-  bounce->small_bytes = (size_t)requests * SMALL_BOUNCE;
+  bounce->small_bytes = (size_t) requests * SMALL_BOUNCE;
   bounce->small = map (bounce->small_bytes);
   if (bounce->small == NULL)
     return -1;
   populate (bounce->small, bounce->small_bytes);
-  bounce->count = depth < LARGE_BOUNCES ? (int)depth : LARGE_BOUNCES;
+  bounce->count = depth < LARGE_BOUNCES ? (int) depth : LARGE_BOUNCES;
   /* The first is the last to be put, and so the first to be taken. */
   while (bounce->free_count < bounce->count) {
     bounce->free[bounce->free_count] = bounce->count - 1 - bounce->free_count;
@@ -57,14 +57,14 @@ bounce_destroy (struct bounce *bounce)
   if (bounce->small)
     munmap (bounce->small, bounce->small_bytes);
   if (bounce->large)
-    munmap (bounce->large, (size_t)bounce->count * EXTENT_BYTES);
+    munmap (bounce->large, (size_t) bounce->count * EXTENT_BYTES);
 }
 
 int
 bounce_map (struct bounce *bounce)
 {
   if (bounce->large == NULL)
-    bounce->large = map ((size_t)bounce->count * EXTENT_BYTES);
+    bounce->large = map ((size_t) bounce->count * EXTENT_BYTES);
   return bounce->large ? 0 : -1;
 }
 
@@ -73,6 +73,6 @@ bounce_reserve (struct bounce *bounce)
 {
   if (bounce_map (bounce) == -1)
     return -1;
-  populate (bounce->large, (size_t)bounce->count * EXTENT_BYTES);
+  populate (bounce->large, (size_t) bounce->count * EXTENT_BYTES);
   return 0;
 }

@@ -42,7 +42,7 @@ bounce_small (const struct bounce *bounce, size_t request)
 static inline char *
 bounce_large (const struct bounce *bounce, int large)
 {
-  return bounce->large + (size_t)large * EXTENT_BYTES;
+  return bounce->large + (size_t) large * EXTENT_BYTES;
 }
 
 /* One must be free. */

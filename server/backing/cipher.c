@@ -175,7 +175,7 @@ crypt_all (struct cipher *cipher, bool encrypt, void *to, const void *from,
   }
   for (i = 0; ok && i < length; i += CIPHER_UNIT)
     ok = crypt_unit (encrypt ? context->encrypt : context->decrypt,
-                     (unsigned char *)to + i, (const unsigned char *)from + i,
+                     (unsigned char *) to + i, (const unsigned char *) from + i,
                      (offset + i) / CIPHER_UNIT);
   put_context (cipher, context);
   if (!ok)

@@ -61,7 +61,7 @@ pop (struct extents *extents, uint32_t *stack)
 static size_t
 bytes_for (uint64_t capacity)
 {
-  return (capacity * sizeof (uint32_t) + 4095) & ~(size_t)4095;
+  return (capacity * sizeof (uint32_t) + 4095) & ~(size_t) 4095;
 }
 
 struct extents *

@@ -24,7 +24,7 @@ file_length (int fd, enum backing_kind kind)
   uint64_t bytes;
 
   if (kind == BACKING_BLOCK)
-    return ioctl (fd, BLKGETSIZE64, &bytes) == -1 ? -1 : (int64_t)bytes;
+    return ioctl (fd, BLKGETSIZE64, &bytes) == -1 ? -1 : (int64_t) bytes;
   return fstat (fd, &st) == -1 ? -1 : st.st_size;
 }
 
@@ -81,12 +81,12 @@ open_device (const struct backing_options *options, int *fd, uint64_t *size,
                          "%d can be used",
                          options->name, options->path, sector,
                          BACKING_ALIGNMENT);
-  if (*size > (uint64_t)length)
+  if (*size > (uint64_t) length)
     return backing_fail (error, ENOSPC,
                          "backing %s: %s has %lld bytes, not %llu; give a "
                          "smaller size, or none to use all of it",
-                         options->name, options->path, (long long)length,
-                         (unsigned long long)*size);
+                         options->name, options->path, (long long) length,
+                         (unsigned long long) *size);
   if (*size == 0)
     *size = length;
   return 0;
@@ -125,12 +125,12 @@ open_file (const struct backing_options *options, bool exists, int *fd,
                          options->name, options->path);
   if (*size == 0)
     *size = st.st_size;
-  if (*size - *size % EXTENT_BYTES > (uint64_t)st.st_size
+  if (*size - *size % EXTENT_BYTES > (uint64_t) st.st_size
       && ftruncate (*fd, *size - *size % EXTENT_BYTES) == -1)
     return backing_fail (error, errno,
                          "backing %s: cannot make %s %llu bytes long: %s",
                          options->name, options->path,
-                         (unsigned long long)*size, strerror (errno));
+                         (unsigned long long) *size, strerror (errno));
   return 0;
 }
 
@@ -148,7 +148,7 @@ file_open (const struct backing_options *options, int *fd,
     return backing_fail (error, EINVAL,
                          "backing %s: a size of %llu bytes is too small, "
                          "give at least %d",
-                         options->name, (unsigned long long)*size,
+                         options->name, (unsigned long long) *size,
                          EXTENT_BYTES);
 
   exists = stat (options->path, &st) == 0;
@@ -171,7 +171,7 @@ file_open (const struct backing_options *options, int *fd,
   if (r == 0 && *size < EXTENT_BYTES)
     r = backing_fail (
         error, EINVAL, "backing %s: %s has %llu bytes, at least %d are needed",
-        options->name, options->path, (unsigned long long)*size, EXTENT_BYTES);
+        options->name, options->path, (unsigned long long) *size, EXTENT_BYTES);
   if (r == -1) {
     int saved_errno = errno;
 

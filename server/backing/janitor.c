@@ -88,7 +88,7 @@ discard (struct janitor *janitor, uint64_t first, uint64_t count)
 static int
 compare (const void *a, const void *b)
 {
-  uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+  uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
 
   return x < y ? -1 : x > y;
 }
@@ -223,7 +223,7 @@ sleep_for (struct janitor *janitor, uint64_t nanoseconds)
   clock_gettime (CLOCK_MONOTONIC, &t);
   t.tv_sec += nanoseconds / SECOND;
   t.tv_nsec += nanoseconds % SECOND;
-  if (t.tv_nsec >= (long)SECOND) {
+  if (t.tv_nsec >= (long) SECOND) {
     t.tv_sec++;
     t.tv_nsec -= SECOND;
   }

@@ -446,7 +446,7 @@ is_valid (const struct backing_io *io)
   return (io->op == BACKING_READ || io->op == BACKING_WRITE) && io->length > 0
          && io->length % BACKING_ALIGNMENT == 0
          && io->offset % BACKING_ALIGNMENT == 0
-         && (uintptr_t)io->buffer % BACKING_ALIGNMENT == 0
+         && (uintptr_t) io->buffer % BACKING_ALIGNMENT == 0
          && io->length <= EXTENT_BYTES - io->offset % EXTENT_BYTES
          && io->offset / EXTENT_BYTES < backing_extents (io->backing);
 }

@@ -169,26 +169,26 @@ check_export (struct remote *remote, struct nbd_handle *nbd)
   if (minimum > BACKING_ALIGNMENT) {
     snprintf (reason, sizeof reason,
               "the export wants requests of at least %lld bytes, not %d",
-              (long long)minimum, BACKING_ALIGNMENT);
+              (long long) minimum, BACKING_ALIGNMENT);
     give_up (remote, EINVAL, reason, true);
     return false;
   }
   if (maximum > 0 && maximum < BACKING_ALIGNMENT) {
     snprintf (reason, sizeof reason,
               "the export takes requests of at most %lld bytes, not %d",
-              (long long)maximum, BACKING_ALIGNMENT);
+              (long long) maximum, BACKING_ALIGNMENT);
     give_up (remote, EINVAL, reason, true);
     return false;
   }
-  if ((uint64_t)size < needed) {
+  if ((uint64_t) size < needed) {
     snprintf (reason, sizeof reason,
               "the export has %lld bytes, at least %llu are needed",
-              (long long)size, (unsigned long long)needed);
+              (long long) size, (unsigned long long) needed);
     give_up (remote, ENOSPC, reason, true);
     return false;
   }
   remote->piece = EXTENT_BYTES;
-  if (maximum > 0 && (uint64_t)maximum < remote->piece)
+  if (maximum > 0 && (uint64_t) maximum < remote->piece)
     remote->piece = maximum - maximum % BACKING_ALIGNMENT;
   remote->can_trim = nbd_can_trim (nbd) == 1;
   return true;

@@ -127,7 +127,7 @@ keep_deadlines (struct remote *remote)
       break;
     snprintf (reason, sizeof reason,
               "a request was not answered after %llu seconds",
-              (unsigned long long)(remote->backing->deadline / SECOND));
+              (unsigned long long) (remote->backing->deadline / SECOND));
     remote_lose (remote, reason);
     break;
   }

@@ -170,7 +170,7 @@ remote_open (struct backing *backing, const struct backing_options *options,
     return backing_fail (error, EINVAL,
                          "backing %s: a size of %llu bytes is too small, "
                          "give at least %d",
-                         options->name, (unsigned long long)options->size,
+                         options->name, (unsigned long long) options->size,
                          EXTENT_BYTES);
   remote = remote_create (backing, options->uri);
   if (remote == NULL)

@@ -117,7 +117,7 @@ transfer (struct request *request)
 static void *
 work (void *index)
 {
-  struct request **mine = &pool.running[(uintptr_t)index];
+  struct request **mine = &pool.running[(uintptr_t) index];
   struct request *request;
 
   pthread_mutex_lock (&pool.lock);
@@ -171,7 +171,7 @@ start_workers (void)
   pthread_attr_init (&attributes);
   pthread_attr_setstacksize (&attributes, STACK_BYTES);
   for (i = 0; r == 0 && i < WORKERS; ++i) {
-    r = pthread_create (&pool.threads[i], &attributes, work, (void *)i);
+    r = pthread_create (&pool.threads[i], &attributes, work, (void *) i);
     if (r == 0)
       pool.threads_count++;
   }
@@ -189,7 +189,7 @@ threads_create (struct backing_queue *queue)
 {
   int r = 0;
 
-  (void)queue;
+  (void) queue;
   pthread_mutex_lock (&pool.users_lock);
   if (pool.users == 0)
     r = start_workers ();
@@ -203,7 +203,7 @@ threads_create (struct backing_queue *queue)
 static void
 threads_destroy (struct backing_queue *queue)
 {
-  (void)queue;
+  (void) queue;
   pthread_mutex_lock (&pool.users_lock);
   if (--pool.users == 0)
     stop_workers ();
@@ -213,7 +213,7 @@ threads_destroy (struct backing_queue *queue)
 static void
 threads_start (struct backing_queue *queue, struct request *request)
 {
-  (void)queue;
+  (void) queue;
   pthread_mutex_lock (&pool.lock);
   append (&pool.waiting, request);
   pthread_cond_signal (&pool.work);
@@ -236,7 +236,7 @@ threads_cancel (struct backing_queue *queue, struct request *request)
 {
   struct request *r;
 
-  (void)queue;
+  (void) queue;
   atomic_store (&request->abandoned, true);
   pthread_mutex_lock (&pool.lock);
   for (r = pool.waiting.first; r && r != request; r = r->next)

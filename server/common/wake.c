@@ -23,8 +23,8 @@ wake_ring_slow (struct wake *wake)
 void
 wake_wait (struct wake *wake, int milliseconds)
 {
-  struct timespec limit = { milliseconds / 1000,
-                            milliseconds % 1000 * 1000000L };
+  struct timespec limit
+      = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
 
   if (atomic_load (&wake->rung) == 0)
     syscall (SYS_futex, &wake->rung, FUTEX_WAIT_PRIVATE, 0,

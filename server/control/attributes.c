@@ -22,7 +22,7 @@ show_number (char value[REGISTRY_VALUE], uint64_t number)
 #define SHOW(function, number)                                                 \
   static void function (const struct view *view, char value[REGISTRY_VALUE])   \
   {                                                                            \
-    show_number (value, (uint64_t)(number));                                   \
+    show_number (value, (uint64_t) (number));                                  \
   }
 
 /* One that shows a word. */
@@ -92,7 +92,7 @@ STORE (set_pool_limit)
 {
   uint64_t bytes;
 
-  (void)object;
+  (void) object;
   return registry_size (name, value, true, &bytes, error) == -1
              ? -1
              : device_set_pool_limit (device, bytes, error);
@@ -134,7 +134,7 @@ STORE (set_tier_level)
     return change_refused (error, EINVAL,
                            "%s cannot be \"%s\": it is a whole number", name,
                            config_excerpt (value).text);
-  return device_set_tier_level (device, object, (int)level, error);
+  return device_set_tier_level (device, object, (int) level, error);
 }
 
 STORE (set_tier_limit)
@@ -152,7 +152,7 @@ STORE (set_tier_demote_age)
 
   return registry_number (name, value, 0, UINT32_MAX, &age, error) == -1
              ? -1
-             : device_set_demote_age (device, object, (unsigned)age, error);
+             : device_set_demote_age (device, object, (unsigned) age, error);
 }
 
 /* Backing tiers. */
@@ -245,7 +245,7 @@ STORE (set_writeback_high)
 {
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
 
-  (void)object;
+  (void) object;
   return registry_number (name, value, 1, 100, &change.high, error) == -1
              ? -1
              : device_set_writeback (device, &change, error);
@@ -255,7 +255,7 @@ STORE (set_writeback_low)
 {
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
 
-  (void)object;
+  (void) object;
   return registry_number (name, value, 0, 99, &change.low, error) == -1
              ? -1
              : device_set_writeback (device, &change, error);
@@ -265,7 +265,7 @@ STORE (set_writeback_age)
 {
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
 
-  (void)object;
+  (void) object;
   return registry_number (name, value, 0, UINT32_MAX, &change.age, error) == -1
              ? -1
              : device_set_writeback (device, &change, error);
@@ -276,10 +276,10 @@ STORE (set_writeback_limit)
   struct device_writeback_change change = NO_WRITEBACK_CHANGE;
   uint64_t bytes;
 
-  (void)object;
+  (void) object;
   if (registry_size (name, value, false, &bytes, error) == -1)
     return -1;
-  change.limit = (int64_t)bytes;
+  change.limit = (int64_t) bytes;
   return device_set_writeback (device, &change, error);
 }
 
@@ -303,7 +303,7 @@ STORE (set_cgroup_prio)
 {
   struct device_root_change change = { -1, -1, -1 };
 
-  (void)object;
+  (void) object;
   return registry_number (name, value, 1, 4, &change.prio, error) == -1
              ? -1
              : device_set_root (device, &change, error);
@@ -313,7 +313,7 @@ STORE (set_cgroup_writeback_prio)
 {
   struct device_root_change change = { -1, -1, -1 };
 
-  (void)object;
+  (void) object;
   return registry_number (name, value, 0, 4, &change.writeback_prio, error)
                  == -1
              ? -1
@@ -325,10 +325,10 @@ STORE (set_cgroup_writeback_size)
   struct device_root_change change = { -1, -1, -1 };
   uint64_t bytes;
 
-  (void)object;
+  (void) object;
   if (registry_size (name, value, false, &bytes, error) == -1)
     return -1;
-  change.writeback_size = (int64_t)bytes;
+  change.writeback_size = (int64_t) bytes;
   return device_set_root (device, &change, error);
 }
 

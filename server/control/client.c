@@ -72,7 +72,7 @@ send_some (struct client *c)
       client_drop (c);
       return;
     }
-    c->output_sent += (size_t)n;
+    c->output_sent += (size_t) n;
   }
   free (c->output);
   c->output = NULL;
@@ -122,7 +122,7 @@ run (void *data)
   command_run (&c->command);
   atomic_store (&c->done, true);
   /* It is full only when the thread has been woken already. */
-  (void)!write (wake, &one, sizeof one);
+  (void) !write (wake, &one, sizeof one);
   return NULL;
 }
 
@@ -175,7 +175,7 @@ take_requests (struct client *c, struct device *device)
 
   while (c->fd != -1 && !c->busy && !c->closing && c->output_length == 0
          && (end = memchr (c->input, '\n', c->input_length))) {
-    size_t length = (size_t)(end - c->input);
+    size_t length = (size_t) (end - c->input);
 
     take_request (c, c->input, length, device);
     c->input_length -= length + 1;
@@ -202,7 +202,7 @@ read_some (struct client *c)
   else if (n == 0)
     c->ended = true; /* it may still take the answers */
   else
-    c->input_length += (size_t)n;
+    c->input_length += (size_t) n;
 }
 
 void

@@ -55,7 +55,7 @@ status (struct command *c, const struct request *request)
 static int
 add_attribute (void *opaque, const char *name, const char *value, bool writable)
 {
-  (void)writable;
+  (void) writable;
   return json_object_set_new (opaque, name, json_string (value));
 }
 
@@ -161,9 +161,9 @@ cgroup (struct command *c, const struct request *request)
   if (device_set_root (c->device, &change, &c->error) == -1)
     return failed (c);
   root = c->device->root;
-  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int)root.prio,
-                             "writeback_prio", (int)root.writeback_prio,
-                             "writeback_size", (int)root.writeback_size));
+  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int) root.prio,
+                             "writeback_prio", (int) root.writeback_prio,
+                             "writeback_size", (int) root.writeback_size));
 }
 
 static bool
@@ -184,7 +184,7 @@ tier_named (struct command *c, const char *name)
   pthread_mutex_lock (&c->device->lock);
   for (unsigned i = 0; (tier = device_tier (c->device, i)); ++i)
     if (strcmp (tier->name, name) == 0)
-      found = (int)tier->prio - 1;
+      found = (int) tier->prio - 1;
   pthread_mutex_unlock (&c->device->lock);
   if (found == -1)
     change_refused (&c->error, ENOENT, "there is no memory tier \"%s\"",
@@ -204,13 +204,13 @@ writeback_argument (struct command *c, const char *word)
   if ((value = value_of (word, "age"))) {
     if (registry_number ("age", value, 0, UINT32_MAX, &number, &c->error) == -1)
       return -1;
-    w->age = (uint32_t)number;
+    w->age = (uint32_t) number;
   }
   else if ((value = value_of (word, "size"))) {
     if (registry_number ("size", value, 0, PAGE_BYTES, &number, &c->error)
         == -1)
       return -1;
-    w->least = (uint32_t)number;
+    w->least = (uint32_t) number;
   }
   else if ((value = value_of (word, "max"))) {
     if (registry_size ("max", value, false, &bytes, &c->error) == -1)
@@ -267,7 +267,7 @@ writeback (struct command *c, const struct request *request)
   }
   twice = given_twice (request, &length);
   if (twice) {
-    change_refused (&c->error, EINVAL, "%.*s is given twice", (int)length,
+    change_refused (&c->error, EINVAL, "%.*s is given twice", (int) length,
                     twice);
     return failed (c);
   }
@@ -335,7 +335,7 @@ command_begin (struct command *c, struct device *device,
         config_excerpt (request->words[0]).text, usage_names (names));
     return failed (c);
   }
-  c->kind = (enum usage_command)kind;
+  c->kind = (enum usage_command) kind;
   return begin[kind](c, request);
 }
 
@@ -371,8 +371,8 @@ run_compact (struct command *c)
   while (!atomic_load (&c->cancel) && store_compact_one (store))
     ;
   return done (c, json_pack ("{s:I s:I}", "mem_used_bytes_before",
-                             (json_int_t)c->memory, "mem_used_bytes",
-                             (json_int_t)store_memory_used (store)));
+                             (json_int_t) c->memory, "mem_used_bytes",
+                             (json_int_t) store_memory_used (store)));
 }
 
 static bool
@@ -391,9 +391,9 @@ run_writeback (struct command *c)
 
   if (writeback_run (c->device->writeback, &c->writeback, &counters) == 0)
     return done (c, json_pack ("{s:I s:I s:I}", "segments",
-                               (json_int_t)counters.segments, "pages",
-                               (json_int_t)counters.pages, "bytes",
-                               (json_int_t)counters.bytes));
+                               (json_int_t) counters.segments, "pages",
+                               (json_int_t) counters.pages, "bytes",
+                               (json_int_t) counters.bytes));
   switch (errno) {
   case ENOSPC:
     change_refused (&c->error, ENOSPC, "nothing was written back: %s",
@@ -463,7 +463,7 @@ run_drain (struct command *c)
       change_refused (&c->error, EIO,
                       "backing \"%s\" cannot be drained: %llu bytes cannot be "
                       "read back from it; mend it and drain it again",
-                      c->name, (unsigned long long)bytes);
+                      c->name, (unsigned long long) bytes);
       return failed (c);
     case DRAIN_CALLED_OFF:
       change_refused (&c->error, ECANCELED,

@@ -37,7 +37,7 @@ milliseconds (void)
   struct timespec now;
 
   clock_gettime (CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+  return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
 static unsigned
@@ -119,7 +119,7 @@ look_after_commands (struct control *control, uint64_t *told)
     *told = now;
   if (busy_clients (control) == 0)
     return -1;
-  return (int)(*told + PROGRESS_MILLISECONDS - now);
+  return (int) (*told + PROGRESS_MILLISECONDS - now);
 }
 
 static void *
@@ -147,7 +147,7 @@ run (void *data)
     if (poll (polls, CLIENTS + 2, wait) <= 0)
       continue;
     if (polls[CLIENTS].revents)
-      (void)!read (control->wake, &count, sizeof count);
+      (void) !read (control->wake, &count, sizeof count);
     serve_clients (control, polls);
     if (polls[CLIENTS + 1].revents)
       accepting = accept_client (control);
@@ -209,7 +209,7 @@ control_stop (struct control *control)
   if (!control)
     return;
   atomic_store (&control->stop, true);
-  (void)!write (control->wake, &one, sizeof one);
+  (void) !write (control->wake, &one, sizeof one);
   pthread_join (control->thread, NULL);
   for (unsigned i = 0; i < CLIENTS; ++i)
     client_finish (&control->clients[i]);

@@ -79,7 +79,7 @@ answered (const char *path, const struct sockaddr_un *address, bool *stale,
   if (fd == -1)
     return change_refused (error, errno, "control socket %s: %s", path,
                            strerror (errno));
-  r = connect (fd, (const struct sockaddr *)address, sizeof *address);
+  r = connect (fd, (const struct sockaddr *) address, sizeof *address);
   if (r == -1 && errno == ECONNREFUSED) {
     *stale = true;
     r = 0;
@@ -150,7 +150,7 @@ bind_there (struct listener *l, const struct sockaddr_un *address)
    * others, and the umask of other threads is not touched.
    */
   if (l->fd == -1 || fchmod (l->fd, 0600) == -1
-      || bind (l->fd, (const struct sockaddr *)address, sizeof *address) == -1)
+      || bind (l->fd, (const struct sockaddr *) address, sizeof *address) == -1)
     return -1;
   if (lstat (address->sun_path, &here) == -1)
     return -1;
@@ -224,7 +224,7 @@ listener_accept (struct listener *l)
         EACCES);
 
     if (line)
-      (void)!send (fd, line, strlen (line), MSG_NOSIGNAL);
+      (void) !send (fd, line, strlen (line), MSG_NOSIGNAL);
     free (line);
     close (fd);
     errno = EACCES;

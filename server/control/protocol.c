@@ -84,12 +84,12 @@ plain (const char *text)
   if (!copy)
     return NULL;
   for (char *p = copy; *p; ++p)
-    if ((unsigned char)*p < ' ' || *p == 0x7f)
+    if ((unsigned char) *p < ' ' || *p == 0x7f)
       *p = '?';
   json = json_string (copy);
   if (!json) { /* it is not UTF-8 */
     for (char *p = copy; *p; ++p)
-      if ((unsigned char)*p >= 0x80)
+      if ((unsigned char) *p >= 0x80)
         *p = '?';
     json = json_string (copy);
   }

@@ -95,7 +95,7 @@ static bool
 take_apart (const char *name, struct parts *parts)
 {
   const char *first = strchr (name, '.'), *last = strrchr (name, '.');
-  size_t length = first ? (size_t)(first - name) : 0;
+  size_t length = first ? (size_t) (first - name) : 0;
 
   if (strlen (name) >= REGISTRY_NAME || name[0] == '.')
     return false;
@@ -110,7 +110,7 @@ take_apart (const char *name, struct parts *parts)
   if (parts->group->object) {
     if (last == first)
       return false;
-    memcpy (parts->object, first + 1, (size_t)(last - first) - 1);
+    memcpy (parts->object, first + 1, (size_t) (last - first) - 1);
     parts->object[last - first - 1] = '\0';
   }
   else if (last != first)
@@ -185,15 +185,16 @@ registry_number (const char *name, const char *text, uint64_t least,
   uint64_t n = 0;
   const char *p = text;
 
-  for (; isdigit ((unsigned char)*p) && n <= most; ++p)
-    n = n * 10 + (uint64_t)(*p - '0');
+  for (; isdigit ((unsigned char) *p) && n <= most; ++p)
+    n = n * 10 + (uint64_t) (*p - '0');
   if (p == text || *p || n < least || n > most)
     return change_refused (error, EINVAL,
                            "%s cannot be \"%s\": it is a whole number from "
                            "%llu to %llu",
                            name, config_excerpt (text).text,
-                           (unsigned long long)least, (unsigned long long)most);
-  *number = (int64_t)n;
+                           (unsigned long long) least,
+                           (unsigned long long) most);
+  *number = (int64_t) n;
   return 0;
 }
 

@@ -13,7 +13,7 @@
 static uint64_t
 number (const json_t *object, const char *key)
 {
-  return (uint64_t)json_integer_value (json_object_get (object, key));
+  return (uint64_t) json_integer_value (json_object_get (object, key));
 }
 
 static const char *
@@ -53,8 +53,8 @@ print_table (const struct table *table)
 
   for (unsigned row = 0; row < table->rows; ++row)
     for (unsigned i = 0; i < table->columns; ++i)
-      if ((int)strlen (table->cells[row][i]) > widths[i])
-        widths[i] = (int)strlen (table->cells[row][i]);
+      if ((int) strlen (table->cells[row][i]) > widths[i])
+        widths[i] = (int) strlen (table->cells[row][i]);
   for (unsigned row = 0; row < table->rows; ++row)
     for (unsigned i = 0; i < table->columns; ++i)
       printf (i < table->words ? "%-*s%s" : "%*s%s", widths[i],
@@ -83,15 +83,15 @@ show_device (const json_t *device)
           human_bytes (number (device, "mem_limit_bytes"), b),
           human_bytes (number (device, "mem_used_peak_bytes"), c));
   printf ("pages      %llu stored, %llu of them same-filled\n",
-          (unsigned long long)number (device, "pages_stored"),
-          (unsigned long long)number (device, "pages_same"));
+          (unsigned long long) number (device, "pages_stored"),
+          (unsigned long long) number (device, "pages_same"));
   printf ("requests   %llu pages read, %llu written, %llu trimmed; %llu reads "
           "and %llu writes failed\n",
-          (unsigned long long)number (device, "reads"),
-          (unsigned long long)number (device, "writes"),
-          (unsigned long long)number (device, "trims"),
-          (unsigned long long)number (device, "read_errors"),
-          (unsigned long long)number (device, "write_errors"));
+          (unsigned long long) number (device, "reads"),
+          (unsigned long long) number (device, "writes"),
+          (unsigned long long) number (device, "trims"),
+          (unsigned long long) number (device, "read_errors"),
+          (unsigned long long) number (device, "write_errors"));
 }
 
 static void
@@ -101,12 +101,12 @@ show_writeback (const json_t *writeback)
   char a[HUMAN_ROOM], b[HUMAN_ROOM];
 
   printf ("writeback  %llu pages written, %s in %llu segments",
-          (unsigned long long)number (writeback, "pages"),
+          (unsigned long long) number (writeback, "pages"),
           human_bytes (number (writeback, "bytes"), a),
-          (unsigned long long)number (writeback, "segments"));
+          (unsigned long long) number (writeback, "segments"));
   if (json_is_integer (left))
     printf (", %s left today",
-            human_bytes ((uint64_t)json_integer_value (left), b));
+            human_bytes ((uint64_t) json_integer_value (left), b));
   putchar ('\n');
 }
 
@@ -125,8 +125,8 @@ show_tiers (const json_t *tiers)
     char prio[CELL], level[CELL], stored[HUMAN_ROOM], used[HUMAN_ROOM],
         most[HUMAN_ROOM];
 
-    snprintf (prio, sizeof prio, "%d", (int)number (tier, "prio"));
-    snprintf (level, sizeof level, "%d", (int)number (tier, "level"));
+    snprintf (prio, sizeof prio, "%d", (int) number (tier, "prio"));
+    snprintf (level, sizeof level, "%d", (int) number (tier, "level"));
     add_row (&table,
              (const char *const[]){
                  text (tier, "name"), text (tier, "codec"), prio, level,
@@ -155,10 +155,10 @@ show_backings (const json_t *backings)
     char prio[CELL], stored[HUMAN_ROOM], used[HUMAN_ROOM], size[HUMAN_ROOM],
         errors[CELL];
 
-    snprintf (prio, sizeof prio, "%d", (int)number (backing, "prio"));
+    snprintf (prio, sizeof prio, "%d", (int) number (backing, "prio"));
     snprintf (errors, sizeof errors, "%llu",
-              (unsigned long long)(number (backing, "io_errors")
-                                   + number (backing, "checksum_errors")));
+              (unsigned long long) (number (backing, "io_errors")
+                                    + number (backing, "checksum_errors")));
     add_row (&table,
              (const char *const[]){
                  text (backing, "name"), text (backing, "kind"),

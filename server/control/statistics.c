@@ -12,7 +12,7 @@
 static json_t *
 integer (uint64_t n)
 {
-  return json_integer ((json_int_t)n);
+  return json_integer ((json_int_t) n);
 }
 
 static json_t *
@@ -39,7 +39,7 @@ tier_json (const struct config_tier *tier,
 {
   return json_pack (
       "{s:s s:i s:s s:s s:i s:o s:o s:o s:o s:o s:o}", "name", tier->name,
-      "prio", (int)tier->prio, "kind", "memory", "codec",
+      "prio", (int) tier->prio, "kind", "memory", "codec",
       codec_name (s->codec.kind), "level", s->codec.level, "pages",
       integer (s->pages), "pages_raw", integer (s->pages_raw), "compr_bytes",
       integer (s->compr_bytes), "mem_used_bytes", integer (s->mem_used_bytes),
@@ -104,7 +104,7 @@ backing_json (struct device *device, unsigned index,
   backing_get_counters (backing, &c);
   return json_pack (
       "{s:s s:i s:s s:s s:o s:o s:o s:o s:o s:o s:o s:o s:o}", "name", b->name,
-      "prio", (int)atomic_load (&b->prio), "kind",
+      "prio", (int) atomic_load (&b->prio), "kind",
       statistics_backing_kind (backing), "state",
       statistics_backing_state (backing), "size_bytes",
       integer (backing_extents (backing) * EXTENT_BYTES), "used_bytes",
@@ -137,8 +137,8 @@ cgroups_json (struct device *device)
   store_get_cgroup_statistics (device->store, &c, 1);
   return json_pack (
       "[{s:s s:i s:i s:i s:i s:o s:o s:o s:o}]", "path", "/", "id", 1, "prio",
-      (int)root.prio, "writeback_prio", (int)root.writeback_prio,
-      "writeback_size", (int)root.writeback_size, "pages_memory",
+      (int) root.prio, "writeback_prio", (int) root.writeback_prio,
+      "writeback_size", (int) root.writeback_size, "pages_memory",
       integer (c.pages_memory), "pages_backing", integer (c.pages_backing),
       "pages_same", integer (c.pages_same), "compr_bytes",
       integer (c.compr_bytes));
@@ -205,7 +205,7 @@ statistics_of (struct device *device, const char *name)
   if (tier)
     json = tier_json (tier, &s.tiers[tier->prio - 1]);
   else if (index >= 0)
-    json = backing_json (device, (unsigned)index, &s);
+    json = backing_json (device, (unsigned) index, &s);
   pthread_mutex_unlock (&device->lock);
   return json;
 }

@@ -20,20 +20,20 @@ struct tierswap {
   struct control *control;
 };
 
-_Static_assert((int)TIERSWAP_ERROR == (int)MESSAGE_ERROR
-                   && (int)TIERSWAP_WARNING == (int)MESSAGE_WARNING
-                   && (int)TIERSWAP_NOTICE == (int)MESSAGE_NOTICE,
+_Static_assert((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR
+                   && (int) TIERSWAP_WARNING == (int) MESSAGE_WARNING
+                   && (int) TIERSWAP_NOTICE == (int) MESSAGE_NOTICE,
                "kinds of messages");
-_Static_assert((int)TIERSWAP_DATA == (int)STORE_DATA
-                   && (int)TIERSWAP_HOLE == (int)STORE_HOLE
-                   && (int)TIERSWAP_ZERO == (int)STORE_ZERO,
+_Static_assert((int) TIERSWAP_DATA == (int) STORE_DATA
+                   && (int) TIERSWAP_HOLE == (int) STORE_HOLE
+                   && (int) TIERSWAP_ZERO == (int) STORE_ZERO,
                "kinds of extents");
 
 void
 tierswap_set_message_sink (void (*sink) (enum tierswap_message_kind kind,
                                          const char *text))
 {
-  message_set_sink ((message_sink)sink);
+  message_set_sink ((message_sink) sink);
 }
 
 int
@@ -158,7 +158,7 @@ extents_cb (void *opaque, uint64_t offset, uint64_t length,
   struct extents_call *call = opaque;
 
   return call->callback (call->opaque, offset, length,
-                         (enum tierswap_extent)kind);
+                         (enum tierswap_extent) kind);
 }
 
 int

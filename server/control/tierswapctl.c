@@ -87,7 +87,7 @@ connect_to_server (void)
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd == -1)
     fail ("socket: %s", strerror (errno));
-  if (connect (fd, (struct sockaddr *)&address, sizeof address) == -1)
+  if (connect (fd, (struct sockaddr *) &address, sizeof address) == -1)
     fail ("socket %s: %s%s", socket_path, strerror (errno), remedy (errno));
   return fd;
 }
@@ -116,7 +116,7 @@ send_request (int fd, char *const words[])
     if (n == -1 && errno != EINTR)
       fail ("socket %s: %s", socket_path, strerror (errno));
     if (n > 0)
-      sent += (size_t)n;
+      sent += (size_t) n;
   }
   free (line);
   json_decref (request);
@@ -162,7 +162,7 @@ receive (int fd)
 static uint64_t
 number (const json_t *result, const char *key)
 {
-  return (uint64_t)json_integer_value (json_object_get (result, key));
+  return (uint64_t) json_integer_value (json_object_get (result, key));
 }
 
 static void
@@ -210,9 +210,9 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
     break;
   case USAGE_CGROUP:
     printf ("prio=%llu writeback_prio=%llu writeback_size=%llu\n",
-            (unsigned long long)number (result, "prio"),
-            (unsigned long long)number (result, "writeback_prio"),
-            (unsigned long long)number (result, "writeback_size"));
+            (unsigned long long) number (result, "prio"),
+            (unsigned long long) number (result, "writeback_prio"),
+            (unsigned long long) number (result, "writeback_size"));
     break;
   case USAGE_RELOAD:
     show_reload (result);
@@ -224,9 +224,9 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
     break;
   case USAGE_WRITEBACK:
     printf ("%llu pages were written back, %s in %llu segments\n",
-            (unsigned long long)number (result, "pages"),
+            (unsigned long long) number (result, "pages"),
             human_bytes (number (result, "bytes"), a),
-            (unsigned long long)number (result, "segments"));
+            (unsigned long long) number (result, "segments"));
     break;
   default: /* done, and nothing to tell */
     break;
@@ -293,7 +293,7 @@ main (int argc, char *argv[])
   fd = connect_to_server ();
   send_request (fd, argv);
   result = receive (fd);
-  show_result ((enum usage_command)command, result, json, !argv[1]);
+  show_result ((enum usage_command) command, result, json, !argv[1]);
   json_decref (result);
   if (fflush (stdout) == EOF || ferror (stdout))
     fail ("standard output: %s", strerror (errno));

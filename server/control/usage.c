@@ -37,7 +37,7 @@ usage_names (char text[USAGE_ROOM])
   size_t length = 0;
 
   for (int i = 0; i < USAGE_COMMANDS; ++i)
-    length += (size_t)snprintf (text + length, USAGE_ROOM - length, "%s%s",
-                                i > 0 ? ", " : "", usages[i].name);
+    length += (size_t) snprintf (text + length, USAGE_ROOM - length, "%s%s",
+                                 i > 0 ? ", " : "", usages[i].name);
   return text;
 }

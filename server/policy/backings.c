@@ -32,8 +32,7 @@ backings_add (struct backings *backings, const struct config_backing *config,
 {
   unsigned index = 0;
 
-  while (index < STORE_BACKINGS &&
-         atomic_load (&backings->list[index].backing))
+  while (index < STORE_BACKINGS && atomic_load (&backings->list[index].backing))
     index++;
   if (index == STORE_BACKINGS) {
     *error = strdup ("there are four backings already, one of them perhaps "
@@ -41,8 +40,8 @@ backings_add (struct backings *backings, const struct config_backing *config,
     errno = ENOSPC;
     return -1;
   }
-  snprintf (backings->list[index].name, sizeof backings->list[index].name,
-            "%s", config->name);
+  snprintf (backings->list[index].name, sizeof backings->list[index].name, "%s",
+            config->name);
   atomic_store (&backings->list[index].prio, config->prio);
   backing_set_draining (backing, !takes);
   atomic_store (&backings->list[index].draining, false);
@@ -70,8 +69,8 @@ void
 backings_close (struct backings *backings)
 {
   for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
-    struct backing *backing =
-        atomic_exchange (&backings->list[i].backing, NULL);
+    struct backing *backing
+        = atomic_exchange (&backings->list[i].backing, NULL);
 
     if (backing)
       backing_close (backing);
@@ -81,8 +80,8 @@ backings_close (struct backings *backings)
 void
 backings_remove (struct backings *backings, unsigned index)
 {
-  struct backing *backing =
-      atomic_exchange (&backings->list[index].backing, NULL);
+  struct backing *backing
+      = atomic_exchange (&backings->list[index].backing, NULL);
 
   if (!backing)
     return;
@@ -94,8 +93,8 @@ int
 backings_find (const struct backings *backings, const char *name)
 {
   for (unsigned i = 0; i < STORE_BACKINGS; ++i)
-    if (atomic_load (&backings->list[i].backing) &&
-        strcmp (backings->list[i].name, name) == 0)
+    if (atomic_load (&backings->list[i].backing)
+        && strcmp (backings->list[i].name, name) == 0)
       return (int) i;
   errno = ENOENT;
   return -1;
@@ -104,8 +103,8 @@ backings_find (const struct backings *backings, const char *name)
 static bool
 takes_segments (struct backing *backing)
 {
-  return backing && backing_state (backing) == BACKING_ONLINE &&
-         backing_extents_used (backing) < backing_extents (backing);
+  return backing && backing_state (backing) == BACKING_ONLINE
+         && backing_extents_used (backing) < backing_extents (backing);
 }
 
 int

@@ -70,9 +70,9 @@ device_set_tier_limit (struct device *device, const char *name, uint64_t bytes,
 
   pthread_mutex_lock (&device->lock);
   tier = find_tier (device, name, error);
-  if (tier && bytes != 0 &&
-      (bytes < EXTENT_BYTES || bytes > device->config->pool_limit ||
-       bytes % PAGE_BYTES))
+  if (tier && bytes != 0
+      && (bytes < EXTENT_BYTES || bytes > device->config->pool_limit
+          || bytes % PAGE_BYTES))
     change_refused (error, EINVAL,
                     "the limit of tier \"%s\" must be a multiple of 4096 bytes "
                     "from %d to the pool's limit, %llu, or 0 for no limit but "
@@ -261,8 +261,8 @@ start_drain (struct device *device, unsigned index, char **error)
 {
   struct tier_backing *b = &device->backings.list[index];
   uint64_t needed = backing_extents_used (b->backing) * EXTENT_BYTES;
-  uint64_t there =
-      backings_free_extents (&device->backings, (int) index) * EXTENT_BYTES;
+  uint64_t there
+      = backings_free_extents (&device->backings, (int) index) * EXTENT_BYTES;
   uint64_t memory = change_memory_room (device, device->config);
 
   if (needed > there + memory)

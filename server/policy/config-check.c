@@ -156,7 +156,7 @@ refuse_codec (const struct check *check, int line, const char *what)
               kind == 0                 ? ""
               : kind == CODEC_KINDS - 1 ? " or "
                                         : ", ",
-              codec_name ((enum codec_kind)kind));
+              codec_name ((enum codec_kind) kind));
   return config_refuse (check->report, line, "%s; write codec = %s", what,
                         names);
 }
@@ -193,7 +193,7 @@ check_codec (const struct check *check, cfg_t *section, struct codec *codec)
                           "from %d to %d",
                           config_excerpt (level->text).text, name->text, least,
                           most);
-  codec->level = (int)value;
+  codec->level = (int) value;
   return 0;
 }
 
@@ -254,7 +254,7 @@ compare_tiers (const void *a, const void *b)
 {
   const struct config_tier *tier = a, *other = b;
 
-  return (int)tier->prio - (int)other->prio;
+  return (int) tier->prio - (int) other->prio;
 }
 
 static int
@@ -379,7 +379,7 @@ compare_backings (const void *a, const void *b)
 {
   const struct config_backing *backing = a, *other = b;
 
-  return (int)backing->prio - (int)other->prio;
+  return (int) backing->prio - (int) other->prio;
 }
 
 static int

@@ -32,8 +32,8 @@ list_options (const cfg_opt_t *options, char *list, size_t size)
                          : option[1].name == NULL ? " and "
                                                   : ", ";
 
-    length += (size_t)snprintf (list + length, size - length, "%s%s", before,
-                                option->name);
+    length += (size_t) snprintf (list + length, size - length, "%s%s", before,
+                                 option->name);
     if (length >= size)
       return;
   }
@@ -104,7 +104,7 @@ keep (cfg_t *section, cfg_opt_t *option, const char *value, void *result)
   }
   setting->line = section->line;
   strcpy (setting->text, value);
-  *(void **)result = setting;
+  *(void **) result = setting;
   return 0;
 }
 
@@ -116,7 +116,7 @@ end_section (cfg_t *parent, cfg_opt_t *option)
 {
   cfg_t *section = cfg_opt_getnsec (option, cfg_opt_size (option) - 1);
 
-  (void)parent;
+  (void) parent;
   section->line = reading.text->section_lines[reading.sections_ended++];
   return 0;
 }

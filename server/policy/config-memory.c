@@ -164,7 +164,7 @@ config_machine_memory (void)
 {
   int saved_errno = errno;
   uint64_t memory
-      = (uint64_t)sysconf (_SC_PHYS_PAGES) * (uint64_t)sysconf (_SC_PAGESIZE);
+      = (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
 
   memory = config_memory_limit ("", memory);
   errno = saved_errno;

@@ -68,11 +68,11 @@ config_excerpt (const char *text)
   if (!whole) {
     length = room;
     /* Do not end inside a character: those bytes are 10xxxxxx. */
-    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+    while (length > 0 && ((unsigned char) text[length] & 0xc0) == 0x80)
       length--;
   }
   for (size_t i = 0; i < length; i++)
-    excerpt.text[i] = iscntrl ((unsigned char)text[i]) ? '?' : text[i];
+    excerpt.text[i] = iscntrl ((unsigned char) text[i]) ? '?' : text[i];
   strcpy (excerpt.text + length, whole ? "" : "...");
   return excerpt;
 }

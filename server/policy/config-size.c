@@ -20,7 +20,7 @@ percent (uint64_t number, uint64_t memory, uint64_t *bytes)
   uint64_t pages;
 
   return !__builtin_mul_overflow (memory / PAGE_BYTES, number, &pages)
-         && !__builtin_mul_overflow (pages / 100, (uint64_t)PAGE_BYTES, bytes);
+         && !__builtin_mul_overflow (pages / 100, (uint64_t) PAGE_BYTES, bytes);
 }
 
 int
@@ -30,23 +30,23 @@ config_parse_size (const char *text, uint64_t memory, uint64_t *bytes)
   uint64_t number = 0;
   bool fits = true;
 
-  if (!isdigit ((unsigned char)*p)) {
+  if (!isdigit ((unsigned char) *p)) {
     errno = EINVAL;
     return -1;
   }
-  for (; isdigit ((unsigned char)*p); p++)
+  for (; isdigit ((unsigned char) *p); p++)
     fits = fits && !__builtin_mul_overflow (number, UINT64_C (10), &number)
-           && !__builtin_add_overflow (number, (uint64_t)(*p - '0'), &number);
+           && !__builtin_add_overflow (number, (uint64_t) (*p - '0'), &number);
 
   if (*p == '%' && memory > 0) {
     fits = fits && percent (number, memory, &number);
     p++;
   }
   else if (*p != '\0') {
-    const char *suffix = strchr (suffixes, toupper ((unsigned char)*p));
+    const char *suffix = strchr (suffixes, toupper ((unsigned char) *p));
 
     if (suffix != NULL) {
-      unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
+      unsigned shift = 10 * (unsigned) (suffix - suffixes + 1);
 
       fits
           = fits

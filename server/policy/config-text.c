@@ -22,7 +22,7 @@ struct scan {
 static bool
 in_word (char c)
 {
-  return isalnum ((unsigned char)c) || (c != '\0' && strchr ("_-.:/%@~", c));
+  return isalnum ((unsigned char) c) || (c != '\0' && strchr ("_-.:/%@~", c));
 }
 
 static void
@@ -45,7 +45,7 @@ skip_comment (struct scan *scan)
     return config_refuse (scan->report, scan->line,
                           "the comment that begins here has no end; "
                           "write \"*/\" after it");
-  blank (scan, (size_t)(end + 2 - scan->p));
+  blank (scan, (size_t) (end + 2 - scan->p));
   return 0;
 }
 
@@ -61,11 +61,11 @@ skip_string (struct scan *scan)
                             "the string that begins with %c here has no end; "
                             "write another %c after it on the same line",
                             quote, quote);
-    if (iscntrl ((unsigned char)*scan->p))
+    if (iscntrl ((unsigned char) *scan->p))
       return config_refuse (scan->report, scan->line,
                             "a string contains the control character 0x%02x; "
                             "leave it out",
-                            (unsigned char)*scan->p);
+                            (unsigned char) *scan->p);
     if (*scan->p == '\\') {
       if (scan->p[1] != quote && scan->p[1] != '\\')
         return config_refuse (scan->report, scan->line,
@@ -125,7 +125,7 @@ close_section (struct scan *scan)
 static int
 refuse_character (struct scan *scan)
 {
-  unsigned char c = (unsigned char)*scan->p;
+  unsigned char c = (unsigned char) *scan->p;
 
   if (c < 0x80 && isprint (c))
     return config_refuse (scan->report, scan->line,
@@ -147,7 +147,7 @@ scan_token (struct scan *scan)
     scan->line++;
     scan->p++;
   }
-  else if (isspace ((unsigned char)c))
+  else if (isspace ((unsigned char) c))
     blank (scan, 1);
   else if (c == '#' || (c == '/' && scan->p[1] == '/'))
     blank (scan, strcspn (scan->p, "\n"));

@@ -26,14 +26,14 @@ config_value_number (cfg_t *section, const char *option, unsigned least,
     return 0;
   errno = 0;
   value = strtoull (setting->text, &end, 10);
-  if (!isdigit ((unsigned char)setting->text[0]) || *end != '\0' || errno != 0
+  if (!isdigit ((unsigned char) setting->text[0]) || *end != '\0' || errno != 0
       || value < least || value > most)
     return config_refuse (report, setting->line,
                           "%s is \"%s\"; it must be a whole number from %u "
                           "to %u",
                           option, config_excerpt (setting->text).text, least,
                           most);
-  *number = (unsigned)value;
+  *number = (unsigned) value;
   return 0;
 }
 

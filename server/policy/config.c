@@ -130,7 +130,7 @@ read_text (int fd, char *text, struct config_report *report)
     if (count == -1 && errno != EINTR)
       return refuse_file (report);
     if (count > 0)
-      length += (size_t)count;
+      length += (size_t) count;
     if (length > LARGEST_FILE)
       return config_refuse_errno (report, EFBIG,
                                   "the file is larger than 1M; "

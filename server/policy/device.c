@@ -14,8 +14,8 @@ override_size (struct config *config, const char *text)
 {
   uint64_t size;
 
-  if (config_parse_size (text, config_machine_memory (), &size) == -1 ||
-      size == 0) {
+  if (config_parse_size (text, config_machine_memory (), &size) == -1
+      || size == 0) {
     message (MESSAGE_ERROR,
              "size=%s is not a size: give bytes, or a number with K, M, G or "
              "T, or a percentage of this machine's memory",
@@ -112,9 +112,10 @@ start_writeback (struct device *device)
     char *error = NULL;
     struct backing *backing;
 
-    if (backings_open (&config->backings[i], &backing, &error) == -1 ||
-        backings_add (&device->backings, &config->backings[i], backing, true,
-                      &error) == -1) {
+    if (backings_open (&config->backings[i], &backing, &error) == -1
+        || backings_add (&device->backings, &config->backings[i], backing, true,
+                         &error)
+               == -1) {
       int saved_errno = errno;
 
       message (MESSAGE_ERROR, "%s", error ? error : "out of memory");

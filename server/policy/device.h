@@ -13,10 +13,10 @@
 #include "store/store.h"
 
 struct device {
-  pthread_mutex_t lock; /* of live changes: config, and who is in backings */
+  pthread_mutex_t lock;   /* of live changes: config, and who is in backings */
   pthread_mutex_t reload; /* held around a reload, before the other */
   struct config *config;
-  bool size_given; /* beside the configuration */
+  bool size_given;     /* beside the configuration */
   struct store *store; /* NULL until it is started */
   struct backings backings;
   struct writeback *writeback;
@@ -47,8 +47,7 @@ extern int device_reload (struct device *device, char **error);
  * Returns at once; it is done when nothing is stored there.  ENOENT: no such
  * backing.  ENOSPC: it does not fit, the line says how much is missing.
  */
-extern int device_drain (struct device *device, const char *name,
-                         char **error);
+extern int device_drain (struct device *device, const char *name, char **error);
 
 /* One value, as the attribute of that name in the configuration writes it. */
 extern int device_set_pool_limit (struct device *device, uint64_t bytes,
@@ -59,9 +58,8 @@ extern int device_set_tier_level (struct device *device, const char *tier,
                                   int level, char **error);
 extern int device_set_demote_age (struct device *device, const char *tier,
                                   unsigned seconds, char **error);
-extern int device_set_backing_size (struct device *device,
-                                    const char *backing, uint64_t bytes,
-                                    char **error);
+extern int device_set_backing_size (struct device *device, const char *backing,
+                                    uint64_t bytes, char **error);
 extern int device_set_promote (struct device *device, const char *backing,
                                bool promote, char **error);
 

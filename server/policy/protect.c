@@ -39,8 +39,8 @@ add (char *list, size_t room, const char *what)
 {
   size_t length = strlen (list);
 
-  snprintf (list + length, room - length, "%s%s (%s)", length ? ", " : "",
-            what, strerror (errno));
+  snprintf (list + length, room - length, "%s%s (%s)", length ? ", " : "", what,
+            strerror (errno));
 }
 
 void

@@ -62,8 +62,8 @@ static int
 check_backing (const struct config *config, const struct config_backing *was,
                const struct config_backing *is, char **error)
 {
-  if (!same_text (was->path, is->path) || !same_text (was->uri, is->uri) ||
-      was->encrypt != is->encrypt)
+  if (!same_text (was->path, is->path) || !same_text (was->uri, is->uri)
+      || was->encrypt != is->encrypt)
     return change_refused (error, EBUSY,
                            "%s:%d: path, uri and encrypt of backing \"%s\" "
                            "cannot be changed while running: remove it and "
@@ -77,7 +77,7 @@ check (struct device *device, const struct config *new, char **error)
 {
   const struct config *old = device->config;
 
-  if (new->size != old->size && new->size != 0)
+  if (new->size != old->size &&new->size != 0)
     return change_refused (error, EBUSY,
                            "%s: the device's size is %llu bytes and cannot be "
                            "changed while running",
@@ -104,7 +104,7 @@ check (struct device *device, const struct config *new, char **error)
 struct opened {
   struct backing *backings[CONFIG_BACKINGS]; /* by index in the new
                                                 configuration, or NULL */
-  bool made[CONFIG_BACKINGS]; /* its file was not there before */
+  bool made[CONFIG_BACKINGS];                /* its file was not there before */
 };
 
 /* Leave nothing of them. */
@@ -128,8 +128,8 @@ missing (struct device *device, const struct config *new,
          const struct opened *opened)
 {
   for (unsigned i = 0; i < new->backings_count; ++i)
-    if (!opened->backings[i] &&
-        backings_find (&device->backings, new->backings[i].name) == -1)
+    if (!opened->backings[i]
+        && backings_find (&device->backings, new->backings[i].name) == -1)
       return (int) i;
   return -1;
 }
@@ -144,9 +144,9 @@ open_missing (struct device *device, const struct config *new,
 
   while (r == 0 && (i = missing (device, new, opened)) != -1) {
     pthread_mutex_unlock (&device->lock);
-    opened->made[i] = new->backings[i].path &&
-                      access (new->backings[i].path, F_OK) == -1 &&
-                      errno == ENOENT;
+    opened->made[i]
+        = new->backings[i].path &&access (new->backings[i].path, F_OK) == -1
+          && errno == ENOENT;
     r = backings_open (&new->backings[i], &opened->backings[i], error);
     if (r == -1)
       opened->backings[i] = NULL;
@@ -187,12 +187,11 @@ resize_backings (struct device *device, const struct config *new,
     if (index == -1)
       continue;
     backing = device->backings.list[index].backing;
-    if (is->size == 0 ||
-        is->size / EXTENT_BYTES == backing_extents (backing))
+    if (is->size == 0 || is->size / EXTENT_BYTES == backing_extents (backing))
       continue;
     undo->resized[undo->resized_count].backing = backing;
-    undo->resized[undo->resized_count].size =
-        backing_extents (backing) * EXTENT_BYTES;
+    undo->resized[undo->resized_count].size
+        = backing_extents (backing) * EXTENT_BYTES;
     if (backing_resize (backing, is->size, error) == -1)
       return -1;
     undo->resized_count++;
@@ -211,12 +210,13 @@ check_places (struct device *device, const struct config *new,
     places -= atomic_load (&device->backings.list[i].backing) != NULL;
   for (unsigned i = 0; i < new->backings_count; ++i)
     if (opened->backings[i] && places-- == 0)
-      return change_refused (error, EBUSY,
-                             "%s:%d: there is no place for backing \"%s\" "
-                             "until one of the %d that are there, which leaves, "
-                             "is empty: wait for it",
-                             new->file, new->backings[i].line,
-                             new->backings[i].name, STORE_BACKINGS);
+      return change_refused (
+          error, EBUSY,
+          "%s:%d: there is no place for backing \"%s\" "
+          "until one of the %d that are there, which leaves, "
+          "is empty: wait for it",
+          new->file, new->backings[i].line, new->backings[i].name,
+          STORE_BACKINGS);
   return 0;
 }
 
@@ -230,8 +230,8 @@ check_drains (struct device *device, const struct config *new,
   uint64_t needed = 0, there = 0, memory = change_memory_room (device, new);
 
   for (unsigned i = 0; i < new->backings_count; ++i)
-    if (opened->backings[i] &&
-        backing_state (opened->backings[i]) != BACKING_FAILED)
+    if (opened->backings[i]
+        && backing_state (opened->backings[i]) != BACKING_FAILED)
       there += backing_extents (opened->backings[i]) * EXTENT_BYTES;
 
   for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
@@ -243,8 +243,8 @@ check_drains (struct device *device, const struct config *new,
     if (!backing_of_name (new, b->name))
       needed += backing_extents_used (backing) * EXTENT_BYTES;
     else if (backing_state (backing) != BACKING_FAILED)
-      there += (backing_extents (backing) - backing_extents_used (backing)) *
-               EXTENT_BYTES;
+      there += (backing_extents (backing) - backing_extents_used (backing))
+               * EXTENT_BYTES;
   }
   if (needed > there + memory)
     return change_refused (
@@ -288,15 +288,14 @@ change_tiers (struct device *device, const struct config *new)
 {
   for (unsigned i = 0; i < new->tiers_count; ++i) {
     const struct config_tier *is = &new->tiers[i];
-    const struct store_tier_options options = { is->prio, is->codec,
-                                                is->limit };
+    const struct store_tier_options options
+        = { is->prio, is->codec, is->limit };
 
     if (!store_has_tier (device->store, is->prio - 1))
       store_add_tier (device->store, &options);
     store_set_tier_limit (device->store, is->prio - 1, is->limit);
     store_set_tier_level (device->store, is->prio - 1, is->codec.level);
-    writeback_set_demote_age (device->writeback, is->prio - 1,
-                              is->demote_age);
+    writeback_set_demote_age (device->writeback, is->prio - 1, is->demote_age);
   }
 }
 
@@ -308,11 +307,11 @@ apply (struct device *device, struct config *new, char **error)
   struct undo undo = { .resized_count = 0 };
   const struct config_cgroup *root = &new->cgroups[0];
 
-  if (check (device, new, error) == -1 ||
-      open_missing (device, new, &opened, error) == -1 ||
-      check_places (device, new, &opened, error) == -1 ||
-      resize_backings (device, new, &undo, error) == -1 ||
-      check_drains (device, new, &opened, error) == -1) {
+  if (check (device, new, error) == -1
+      || open_missing (device, new, &opened, error) == -1
+      || check_places (device, new, &opened, error) == -1
+      || resize_backings (device, new, &undo, error) == -1
+      || check_drains (device, new, &opened, error) == -1) {
     int saved_errno = errno;
 
     undo_all (&undo);

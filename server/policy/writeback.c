@@ -57,7 +57,7 @@ struct writeback {
   uint64_t writing;       /* bytes in flight to backings */
   time_t day;             /* when it was last reset */
 
-  bool merging; /* a sweep is under way */
+  bool merging;        /* a sweep is under way */
   unsigned merged;     /* the backing that it is on */
   uint32_t merge_next; /* the segment that it has come to */
   time_t merge_after[STORE_BACKINGS];
@@ -148,13 +148,12 @@ struct pass {
 static bool
 enough (struct writeback *w, const struct pass *pass)
 {
-  uint64_t in_flight =
-      (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
+  uint64_t in_flight = (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
 
   if (pass->max && pass->started >= pass->max)
     return true;
-  return pass->down_to &&
-         store_memory_used (w->store) <= pass->down_to + in_flight;
+  return pass->down_to
+         && store_memory_used (w->store) <= pass->down_to + in_flight;
 }
 
 /* Start to write a claimed segment to BACKING. */
@@ -179,8 +178,8 @@ write_out (struct writeback *w, struct pass *pass, uint32_t segment)
   int except = -1, backing;
 
   /* What is in flight may fail, and then does not count. */
-  while (mover_in_flight (w->mover) == MOVER_DEPTH ||
-         (mover_in_flight (w->mover) > 0 && !limit_allows (w, bytes)))
+  while (mover_in_flight (w->mover) == MOVER_DEPTH
+         || (mover_in_flight (w->mover) > 0 && !limit_allows (w, bytes)))
     collect (w);
   if (!limit_allows (w, bytes)) {
     mover_unclaim (w->store, segment);
@@ -213,9 +212,8 @@ write_out (struct writeback *w, struct pass *pass, uint32_t segment)
 static void
 handle (struct writeback *w, struct pass *pass, uint32_t segment)
 {
-  if (backings_choose (w->backings,
-                       mover_class (w->store, segment), false,
-                       -1) == -1) {
+  if (backings_choose (w->backings, mover_class (w->store, segment), false, -1)
+      == -1) {
     pass->pick.classes &= ~(1u << mover_class (w->store, segment));
     pass->error = ENOSPC;
     mover_unclaim (w->store, segment);
@@ -255,8 +253,8 @@ run_pass (struct writeback *w, struct pass *pass)
   /* What is sorted out is younger than all that was there at first. */
   if (sealed)
     pick_seal (w->store, &pass->pick);
-  while (!atomic_load (&w->stop) && pass->pick.classes != 0 &&
-         !(pass->cancel && atomic_load (pass->cancel))) {
+  while (!atomic_load (&w->stop) && pass->pick.classes != 0
+         && !(pass->cancel && atomic_load (pass->cancel))) {
     if (enough (w, pass)) {
       pass->error = 0;
       break;
@@ -299,7 +297,9 @@ pass_for (uint32_t age)
     .pick = { .tier = PICK_ANY,
               .cgroup = PICK_ANY,
               .classes = WRITTEN_CLASSES,
-              .before = age == 0 ? UINT32_MAX : now > age ? now - age : 0 },
+              .before = age == 0    ? UINT32_MAX
+                        : now > age ? now - age
+                                    : 0 },
   };
 }
 
@@ -334,8 +334,8 @@ relieve (struct writeback *w)
     return false;
   }
   clock_gettime (CLOCK_MONOTONIC, &end);
-  began = (uint64_t) ((end.tv_sec - start.tv_sec) * INT64_C (1000000000) +
-                      end.tv_nsec - start.tv_nsec);
+  began = (uint64_t) ((end.tv_sec - start.tv_sec) * INT64_C (1000000000)
+                      + end.tv_nsec - start.tv_nsec);
   pages = atomic_load (&w->pages) - pages;
   if (pages > 0)
     room_set_pace (w->store, high, began / pages + 1);
@@ -396,9 +396,9 @@ demote_aged (struct writeback *w)
 static void
 pass_on (struct writeback *w, const struct moved *moved)
 {
-  int backing = backings_choose (
-      w->backings, mover_class (w->store, moved->segment), true,
-      (int) moved->backing);
+  int backing
+      = backings_choose (w->backings, mover_class (w->store, moved->segment),
+                         true, (int) moved->backing);
 
   if (backing == -1 || !mover_claim (w->store, moved->segment))
     return;
@@ -428,8 +428,8 @@ collect_loaded (struct writeback *w, bool drain, unsigned *failed)
 
 /* Load segments from a backing of which so much is dead: how many. */
 static unsigned
-load_some (struct writeback *w, unsigned index, uint32_t dead_bytes,
-           bool drain, uint32_t *next, unsigned *failed)
+load_some (struct writeback *w, unsigned index, uint32_t dead_bytes, bool drain,
+           uint32_t *next, unsigned *failed)
 {
   unsigned loaded = 0;
   uint32_t segment;
@@ -465,8 +465,8 @@ close_empty (struct writeback *w)
       continue;
     pthread_mutex_lock (w->backings->lock);
     backing = atomic_load (&b->backing);
-    if (backing && atomic_load (&b->leaving) &&
-        backing_extents_used (backing) == 0) {
+    if (backing && atomic_load (&b->leaving)
+        && backing_extents_used (backing) == 0) {
       message (MESSAGE_NOTICE, "backing \"%s\" is empty and was closed",
                b->name);
       atomic_store (&b->leaving, false);
@@ -487,15 +487,15 @@ drain (struct writeback *w)
     unsigned failed = 0, loaded;
     uint32_t next = 0;
 
-    if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck) ||
-        backing_state (backing) == BACKING_FAILED ||
-        backing_extents_used (backing) == 0)
+    if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck)
+        || backing_state (backing) == BACKING_FAILED
+        || backing_extents_used (backing) == 0)
       continue;
     loaded = load_some (w, i, 0, true, &next, &failed);
     if (loaded > failed)
       did = true;
-    else if (failed > 0 && loaded == failed &&
-             backing_state (backing) != BACKING_FAILED) {
+    else if (failed > 0 && loaded == failed
+             && backing_state (backing) != BACKING_FAILED) {
       atomic_store (&b->stuck, true);
       message (MESSAGE_ERROR,
                "backing \"%s\" cannot be drained: %u segments cannot be read "
@@ -516,9 +516,9 @@ wants_merging (struct writeback *w, unsigned index)
   struct backing *backing = atomic_load (&b->backing);
   uint64_t all;
 
-  if (!backing || atomic_load (&b->draining) ||
-      backing_state (backing) != BACKING_ONLINE ||
-      seconds () < w->merge_after[index])
+  if (!backing || atomic_load (&b->draining)
+      || backing_state (backing) != BACKING_ONLINE
+      || seconds () < w->merge_after[index])
     return false;
   all = backing_extents (backing);
   return all - backing_extents_used (backing) <= all / FREE_SHARE;
@@ -536,16 +536,15 @@ merge_sparse (struct writeback *w)
   unsigned failed = 0, loaded;
 
   for (unsigned i = 0; i < STORE_BACKINGS && !w->merging; ++i)
-    if (limit_allows (w, EXTENT_BYTES) && wants_merging (w, i) &&
-        pick_mergeable (w->store, i, sparse)) {
+    if (limit_allows (w, EXTENT_BYTES) && wants_merging (w, i)
+        && pick_mergeable (w->store, i, sparse)) {
       w->merging = true;
       w->merged = i;
       w->merge_next = 0;
     }
   if (!w->merging)
     return false;
-  loaded =
-      load_some (w, w->merged, sparse, false, &w->merge_next, &failed);
+  loaded = load_some (w, w->merged, sparse, false, &w->merge_next, &failed);
   if (failed > 0)
     w->merge_after[w->merged] = seconds () + MERGE_PAUSE;
   if (loaded < TURN || !limit_allows (w, EXTENT_BYTES))
@@ -589,8 +588,8 @@ run_command (struct writeback *w)
   w->command_counters.segments -= before.segments;
   w->command_counters.pages -= before.pages;
   w->command_counters.bytes -= before.bytes;
-  w->command_error =
-      w->command_counters.pages == 0 && pass.error ? pass.error : 0;
+  w->command_error
+      = w->command_counters.pages == 0 && pass.error ? pass.error : 0;
   w->command = NULL;
   pthread_cond_broadcast (&w->done);
   pthread_mutex_unlock (&w->lock);
@@ -692,15 +691,13 @@ writeback_stop (struct writeback *w)
 }
 
 void
-writeback_configure (struct writeback *w,
-                     const struct config_writeback *config)
+writeback_configure (struct writeback *w, const struct config_writeback *config)
 {
   atomic_store (&w->high, config->high);
   atomic_store (&w->low, config->low);
   atomic_store (&w->age, config->age);
   atomic_store (&w->limit, config->limit);
-  room_set_pace (w->store,
-                     store_pool_limit (w->store) / 100 * config->high, 0);
+  room_set_pace (w->store, store_pool_limit (w->store) / 100 * config->high, 0);
   writeback_kick (w);
 }
 

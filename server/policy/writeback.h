@@ -35,11 +35,11 @@ struct writeback_counters {
 
 /* What a command writes back. */
 struct writeback_command {
-  uint32_t age;   /* seconds untouched at least */
-  uint32_t least; /* stored bytes at least */
-  int64_t cgroup; /* index, or -1 for all */
-  int tier;       /* index, or -1 for all */
-  uint64_t max;   /* bytes, 0: all there is */
+  uint32_t age;               /* seconds untouched at least */
+  uint32_t least;             /* stored bytes at least */
+  int64_t cgroup;             /* index, or -1 for all */
+  int tier;                   /* index, or -1 for all */
+  uint64_t max;               /* bytes, 0: all there is */
   const _Atomic bool *cancel; /* becomes true when it shall end; NULL: never */
 };
 

@@ -31,13 +31,13 @@ store_seconds (void)
 uint64_t
 store_meta_bytes (struct store *store)
 {
-  uint64_t bytes = atomic_load_explicit (&store->slots.meta_pages,
-                                         memory_order_relaxed) *
-                   PAGE_BYTES;
+  uint64_t bytes
+      = atomic_load_explicit (&store->slots.meta_pages, memory_order_relaxed)
+        * PAGE_BYTES;
 
   /* The records of segments and frames, as far as they were ever touched. */
-  bytes += (uint64_t) segments_high_water (&store->segments) *
-           (sizeof (struct segment) + sizeof (uint32_t));
+  bytes += (uint64_t) segments_high_water (&store->segments)
+           * (sizeof (struct segment) + sizeof (uint32_t));
   bytes += (uint64_t) arena_high_water (&store->arena) * 2 * sizeof (uint32_t);
   return bytes;
 }
@@ -45,10 +45,9 @@ store_meta_bytes (struct store *store)
 uint64_t
 store_memory_used (struct store *store)
 {
-  return (uint64_t) atomic_load_explicit (&store->frames,
-                                          memory_order_relaxed) *
-             FRAME_BYTES +
-         store_meta_bytes (store);
+  return (uint64_t) atomic_load_explicit (&store->frames, memory_order_relaxed)
+             * FRAME_BYTES
+         + store_meta_bytes (store);
 }
 
 /* Count one more frame, if LIMIT frames allow it. */
@@ -96,8 +95,8 @@ tier_frames_limit (struct store *store, const struct tier *tier, bool cleaner)
 static uint64_t
 pool_frames_limit (struct store *store, bool cleaner)
 {
-  uint64_t limit =
-      atomic_load_explicit (&store->pool_limit, memory_order_relaxed);
+  uint64_t limit
+      = atomic_load_explicit (&store->pool_limit, memory_order_relaxed);
   uint64_t meta = store_meta_bytes (store);
 
   return frames_limit (
@@ -112,8 +111,8 @@ note_peak (struct store *store)
   uint64_t used = store_memory_used (store);
   uint64_t peak = atomic_load_explicit (&store->peak, memory_order_relaxed);
 
-  while (used > peak &&
-         !atomic_compare_exchange_weak (&store->peak, &peak, used))
+  while (used > peak
+         && !atomic_compare_exchange_weak (&store->peak, &peak, used))
     ;
 }
 
@@ -162,8 +161,7 @@ take_frame (struct store *store, struct tier *tier, bool cleaner)
 uint32_t
 segment_take_frame (struct store *store, uint32_t owner)
 {
-  int64_t frame =
-      take_frame (store, &store->tiers[owner_tier (owner)], true);
+  int64_t frame = take_frame (store, &store->tiers[owner_tier (owner)], true);
 
   return frame < 0 ? FRAME_NONE : (uint32_t) frame;
 }
@@ -196,8 +194,8 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   atomic_store (&store->arena.segments[frame], number + 1);
   control = atomic_load (&segment->control);
   do {
-    open = (control & CONTROL_PINS) |
-           ((uint64_t) SEGMENT_OPEN << CONTROL_STATE_SHIFT);
+    open = (control & CONTROL_PINS)
+           | ((uint64_t) SEGMENT_OPEN << CONTROL_STATE_SHIFT);
   } while (!atomic_compare_exchange_weak (&segment->control, &control, open));
   note_peak (store);
   return number;
@@ -252,8 +250,8 @@ segment_seal (struct store *store, struct owner *owner, uint32_t number,
 
   list_add (store, owner, number, stream);
   do {
-    sealed = (control & ~CONTROL_STATE) |
-             ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT);
+    sealed = (control & ~CONTROL_STATE)
+             | ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT);
   } while (!atomic_compare_exchange_weak (&segment->control, &control, sealed));
 }
 
@@ -296,8 +294,8 @@ all_have_left (uint64_t control)
 {
   if (control & CONTROL_LEFT_FRAME)
     return control_pins (control) == 0;
-  return control & CONTROL_LEFT_EXTENT && control_pins (control) == 0 &&
-         control_holds (control) == 0;
+  return control & CONTROL_LEFT_EXTENT && control_pins (control) == 0
+         && control_holds (control) == 0;
 }
 
 /* Invariant 5: whoever turns the flag into busy gives the old place back. */
@@ -311,8 +309,7 @@ segment_try_leave (struct store *store, uint32_t number)
     if (!all_have_left (control))
       return;
   } while (!atomic_compare_exchange_weak (
-      &segment->control, &control,
-      (control & ~CONTROL_LEFT) | CONTROL_BUSY));
+      &segment->control, &control, (control & ~CONTROL_LEFT) | CONTROL_BUSY));
   give_place (store, atomic_load (&segment->owner), segment->left);
   segment_drop (store, number, CONTROL_BUSY);
 }
@@ -329,8 +326,8 @@ segment_claim (struct store *store, uint32_t number)
   } while (!atomic_compare_exchange_weak (&segment->control, &control,
                                           control | CONTROL_BUSY));
   /* Writers that still have to publish hold a segment that was just sealed. */
-  if (!place_is_frame (atomic_load (&segment->place)) ||
-      control_holds (control) == 0)
+  if (!place_is_frame (atomic_load (&segment->place))
+      || control_holds (control) == 0)
     return true;
   segment_drop (store, number, CONTROL_BUSY);
   return false;
@@ -356,10 +353,10 @@ segment_move (struct store *store, uint32_t number, uint64_t place)
     list_remove (store, owner_number, number);
   atomic_store (&segment->place, place);
   /* Busy ends and left begins in one step. */
-  atomic_fetch_add (&segment->control,
-                    (place_is_frame (old) ? CONTROL_LEFT_FRAME
-                                          : CONTROL_LEFT_EXTENT) -
-                        CONTROL_BUSY);
+  atomic_fetch_add (
+      &segment->control,
+      (place_is_frame (old) ? CONTROL_LEFT_FRAME : CONTROL_LEFT_EXTENT)
+          - CONTROL_BUSY);
   segment_try_leave (store, number);
 }
 
@@ -367,8 +364,8 @@ void
 segment_drop (struct store *store, uint32_t number, uint64_t control_units)
 {
   struct segment *segment = store_segment (store, number);
-  uint64_t control =
-      atomic_fetch_sub (&segment->control, control_units) - control_units;
+  uint64_t control
+      = atomic_fetch_sub (&segment->control, control_units) - control_units;
 
   if (control & CONTROL_LEFT)
     segment_try_leave (store, number);
@@ -396,8 +393,7 @@ store_release (struct store *store, slot_word word)
     number = (uint32_t) slot_segment (word);
     segment = store_segment (store, number);
     if (word & SLOT_REFERENCED)
-      atomic_fetch_sub_explicit (&segment->referenced, 1,
-                                 memory_order_relaxed);
+      atomic_fetch_sub_explicit (&segment->referenced, 1, memory_order_relaxed);
     atomic_fetch_sub (&segment->contents,
                       contents_of (1, length == PAGE_BYTES, length));
     segment_drop (store, number,
@@ -451,10 +447,10 @@ write_fillers (struct store *store, const struct reservation *r,
                const struct append *list)
 {
   struct segment *segment = store_segment (store, r->segment);
-  unsigned char *at =
-      arena_frame (&store->arena,
-                   (uint32_t) place_number (atomic_load (&segment->place))) +
-      (uint64_t) r->offset * OBJECT_UNIT;
+  unsigned char *at
+      = arena_frame (&store->arena,
+                     (uint32_t) place_number (atomic_load (&segment->place)))
+        + (uint64_t) r->offset * OBJECT_UNIT;
 
   for (uint32_t i = 0; i < r->count; ++i) {
     struct object *filler = (struct object *) at;
@@ -499,17 +495,17 @@ reserve (struct store *store, uint32_t owner_number, enum stream stream,
           break;
         if (!atomic_compare_exchange_weak (
                 &segment->control, &control,
-                control + ((uint64_t) r->units << CONTROL_TAIL_SHIFT) +
-                    ((uint64_t) r->units << CONTROL_LIVE_SHIFT) +
-                    CONTROL_HOLD))
+                control + ((uint64_t) r->units << CONTROL_TAIL_SHIFT)
+                    + ((uint64_t) r->units << CONTROL_LIVE_SHIFT)
+                    + CONTROL_HOLD))
           continue;
         if (atomic_load (&segment->owner) == owner_number)
           return 0;
         /* It was freed and opened by another owner between our two loads. */
         write_fillers (store, r, list);
         segment_drop (store, r->segment,
-                      ((uint64_t) r->units << CONTROL_LIVE_SHIFT) +
-                          CONTROL_HOLD);
+                      ((uint64_t) r->units << CONTROL_LIVE_SHIFT)
+                          + CONTROL_HOLD);
         break;
       }
       if (atomic_load (&owner->open[stream]) != open)
@@ -526,10 +522,10 @@ copy_objects (struct store *store, const struct reservation *r,
               const struct append *list)
 {
   struct segment *segment = store_segment (store, r->segment);
-  unsigned char *at =
-      arena_frame (&store->arena,
-                   (uint32_t) place_number (atomic_load (&segment->place))) +
-      (uint64_t) r->offset * OBJECT_UNIT;
+  unsigned char *at
+      = arena_frame (&store->arena,
+                     (uint32_t) place_number (atomic_load (&segment->place)))
+        + (uint64_t) r->offset * OBJECT_UNIT;
   uint32_t raw = 0, bytes = 0;
 
   for (uint32_t i = 0; i < r->count; ++i) {
@@ -550,8 +546,8 @@ raise_time (struct segment *segment, uint32_t time)
 {
   uint32_t now = atomic_load_explicit (&segment->time, memory_order_relaxed);
 
-  while (now < time &&
-         !atomic_compare_exchange_weak (&segment->time, &now, time))
+  while (now < time
+         && !atomic_compare_exchange_weak (&segment->time, &now, time))
     ;
 }
 
@@ -561,8 +557,7 @@ append_overwrite (struct store *store, uint32_t owner,
 {
   struct reservation r;
   uint32_t offset;
-  int full =
-      reserve (store, owner, STREAM_FRESH, list, count, false, &r);
+  int full = reserve (store, owner, STREAM_FRESH, list, count, false, &r);
 
   if (full < 0)
     return full;
@@ -573,8 +568,8 @@ append_overwrite (struct store *store, uint32_t owner,
     uint32_t length = list[i].object->length;
     slot_word word = slot_object (r.segment, offset, length);
 
-    store_release (store, atomic_exchange (
-                              &store->slots.words[list[i].slot], word));
+    store_release (store,
+                   atomic_exchange (&store->slots.words[list[i].slot], word));
     offset += object_units (length);
   }
   segment_drop (store, r.segment, CONTROL_HOLD);
@@ -604,9 +599,8 @@ append_replace (struct store *store, const struct append_target *target,
 
     if (target->keep_referenced)
       word |= list[i].expected & SLOT_REFERENCED;
-    list[i].done =
-        slots_replace (&store->slots, list[i].slot, list[i].expected,
-                       list[i].pattern, word, 0);
+    list[i].done = slots_replace (&store->slots, list[i].slot, list[i].expected,
+                                  list[i].pattern, word, 0);
     if (!list[i].done) {
       lost += contents_of (1, length == PAGE_BYTES, length);
       lost_units += object_units (length);
@@ -639,8 +633,9 @@ owner_seal (struct store *store, uint32_t owner_number, enum stream stream,
   pthread_mutex_lock (&owner->lock);
   open = atomic_load (&owner->open[stream]);
   segment = open ? store_segment (store, open - 1) : NULL;
-  if (open && (control_tail (atomic_load (&segment->control)) == 0 ||
-               atomic_load (&segment->time) > before))
+  if (open
+      && (control_tail (atomic_load (&segment->control)) == 0
+          || atomic_load (&segment->time) > before))
     open = 0;
   if (open) {
     atomic_store (&owner->open[stream], 0);

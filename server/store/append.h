@@ -75,8 +75,7 @@ extern bool segment_claim (struct store *store, uint32_t number);
  * the old place is given back when the last of them has left it, and the
  * claim ends.
  */
-extern void segment_move (struct store *store, uint32_t number,
-                          uint64_t place);
+extern void segment_move (struct store *store, uint32_t number, uint64_t place);
 
 /* Count a frame for a segment of OWNER that comes back to memory, and take
  * it.  FRAME_NONE if there is no room.
@@ -88,7 +87,7 @@ extern void segment_give_frame (struct store *store, uint32_t owner,
 /* Seal OWNER's open segment of STREAM, if it has one that was written to, not
  * later than BEFORE.
  */
-extern bool owner_seal (struct store *store, uint32_t owner,
-                        enum stream stream, uint32_t before);
+extern bool owner_seal (struct store *store, uint32_t owner, enum stream stream,
+                        uint32_t before);
 
 #endif /* TIERSWAP_APPEND_H */

@@ -33,9 +33,9 @@ bool
 backed_object_valid (const struct object *object, uint64_t slot,
                      uint32_t length)
 {
-  return object->slot == slot && object->length == length &&
-         object->checksum ==
-             object_checksum (object->slot, object->bytes, length);
+  return object->slot == slot && object->length == length
+         && object->checksum
+                == object_checksum (object->slot, object->bytes, length);
 }
 
 static uint64_t
@@ -54,18 +54,17 @@ plan (struct store *store, struct backed_reads *reads)
 
   for (unsigned i = 0; i < reads->count; ++i) {
     struct backed *one = &reads->list[i];
-    uint64_t object = place_number (one->place) * EXTENT_BYTES +
-                      (uint64_t) slot_units (one->word) * OBJECT_UNIT;
+    uint64_t object = place_number (one->place) * EXTENT_BYTES
+                      + (uint64_t) slot_units (one->word) * OBJECT_UNIT;
     uint64_t start = block_down (object);
-    uint64_t end = block_down (object + OBJECT_HEADER +
-                               slot_length (one->word) +
-                               BACKING_ALIGNMENT - 1);
-    struct backing *backing = atomic_load (
-        &store->backings[place_backing (one->place)].backing);
+    uint64_t end = block_down (object + OBJECT_HEADER + slot_length (one->word)
+                               + BACKING_ALIGNMENT - 1);
+    struct backing *backing
+        = atomic_load (&store->backings[place_backing (one->place)].backing);
 
     /* Neighbours of one extent: that is where a request has to lie. */
-    if (io && one->place == reads->list[i - 1].place && start >= io->offset &&
-        start <= io->offset + io->length && end - io->offset <= IO_MOST) {
+    if (io && one->place == reads->list[i - 1].place && start >= io->offset
+        && start <= io->offset + io->length && end - io->offset <= IO_MOST) {
       if (end > io->offset + io->length) {
         room += end - (io->offset + io->length);
         io->length = end - io->offset;
@@ -97,8 +96,8 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
   const struct object *object = (const struct object *) at;
   struct store_backing *backing = &store->backings[place_backing (one->place)];
   uint32_t length = slot_length (one->word);
-  const struct segment *segment =
-      store_segment (store, (uint32_t) slot_segment (one->word));
+  const struct segment *segment
+      = store_segment (store, (uint32_t) slot_segment (one->word));
   void *page = one->length == PAGE_BYTES ? one->to : worker->page;
 
   if (io->error) {
@@ -113,7 +112,8 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
   if (length == PAGE_BYTES)
     memcpy (page, object->bytes, PAGE_BYTES);
   else if (codec_decompress (worker->codec, segment->codec, object->bytes,
-                             length, page) == -1)
+                             length, page)
+           == -1)
     return -1;
   if (page != one->to)
     memcpy (one->to, worker->page + one->start, one->length);
@@ -122,8 +122,8 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
     struct append entry = { .object = object,
                             .slot = (uint32_t) one->slot,
                             .expected = one->word };
-    struct append_target target = { .owner = atomic_load (&segment->owner),
-                                    .stream = STREAM_FRESH };
+    struct append_target target
+        = { .owner = atomic_load (&segment->owner), .stream = STREAM_FRESH };
 
     if (append_replace (store, &target, &entry, 1) > 0 && entry.done)
       store_release (store, one->word);
@@ -135,8 +135,8 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
  * KEEP only if they failed.
  */
 static int
-finish (struct store *store, struct worker *worker,
-        const struct backing_io *io, bool keep)
+finish (struct store *store, struct worker *worker, const struct backing_io *io,
+        bool keep)
 {
   struct backed_reads *reads = &worker->backed;
   const struct backed *end = reads->list + reads->count;

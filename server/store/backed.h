@@ -24,9 +24,9 @@ struct backed {
   uint64_t slot;
   slot_word word;
   uint64_t place;
-  void *to;                /* the page's bytes from START on, LENGTH of them */
+  void *to; /* the page's bytes from START on, LENGTH of them */
   uint32_t start, length;
-  uint32_t io, io_offset;  /* where its header is, once it is read */
+  uint32_t io, io_offset; /* where its header is, once it is read */
 };
 
 struct backed_reads {

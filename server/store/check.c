@@ -45,16 +45,16 @@ check_slot (struct store *store, uint64_t slot, slot_word word,
     return wrong ("an object past the tail, in slot", slot);
   place = atomic_load (&segment->place);
   if (place_is_frame (place)) {
-    const struct object *object =
-        (const struct object *) (arena_frame (&store->arena,
-                                              (uint32_t) place_number (
-                                                  place)) +
-                                 (uint64_t) slot_units (word) * OBJECT_UNIT);
+    const struct object *object
+        = (const struct object *) (arena_frame (&store->arena,
+                                                (uint32_t) place_number (place))
+                                   + (uint64_t) slot_units (word)
+                                         * OBJECT_UNIT);
 
     if (object->slot != slot || object->length != length)
       return wrong ("another slot's object, in slot", slot);
-    if (object->checksum !=
-        object_checksum (object->slot, object->bytes, length))
+    if (object->checksum
+        != object_checksum (object->slot, object->bytes, length))
       return wrong ("an object with a wrong checksum, in slot", slot);
   }
   found[number].units += object_units (length);
@@ -96,8 +96,8 @@ check_segments (struct store *store, const struct found *found)
       return wrong ("live units do not add up in segment", i);
     if (atomic_load (&segment->contents) != found[i].contents)
       return wrong ("contents do not add up in segment", i);
-    if (control_pins (control) || control_holds (control) ||
-        control & (CONTROL_BUSY | CONTROL_LEFT))
+    if (control_pins (control) || control_holds (control)
+        || control & (CONTROL_BUSY | CONTROL_LEFT))
       return wrong ("a pin, hold or claim was left on segment", i);
     if (place_is_frame (place)) {
       frames++;
@@ -114,15 +114,15 @@ int
 store_check (struct store *store)
 {
   uint32_t cgroups = atomic_load (&store->cgroups);
-  struct found *found =
-      calloc (segments_high_water (&store->segments) + 1, sizeof *found);
+  struct found *found
+      = calloc (segments_high_water (&store->segments) + 1, sizeof *found);
   uint64_t *same = calloc (SLOT_CGROUPS, sizeof *same);
   int r = -1;
 
   /* The cleaner's thread is the one that works when nobody else does. */
   pthread_mutex_lock (&store->cleaner.round);
-  if (found && same && check_slots (store, found, same) == 0 &&
-      check_segments (store, found) == 0)
+  if (found && same && check_slots (store, found, same) == 0
+      && check_segments (store, found) == 0)
     r = 0;
   for (uint32_t i = 0; r == 0 && i < cgroups; ++i)
     if (atomic_load (&store->same[i]) != same[i])

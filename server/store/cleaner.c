@@ -53,8 +53,7 @@ segment_in_frame (struct store *store, uint32_t frame, uint64_t *control)
     return SEGMENT_NONE;
   *control = atomic_load_explicit (&store_segment (store, number - 1)->control,
                                    memory_order_relaxed);
-  return control_state (*control) == SEGMENT_SEALED ? number - 1
-                                                    : SEGMENT_NONE;
+  return control_state (*control) == SEGMENT_SEALED ? number - 1 : SEGMENT_NONE;
 }
 
 /* Dead space in 1/1024 of the sealed segments, as far as is known. */
@@ -63,8 +62,8 @@ dead_share (struct store *store)
 {
   int64_t dead = (int64_t) atomic_load_explicit (&store->cleaner.dead_units,
                                                  memory_order_relaxed);
-  uint64_t used = atomic_load_explicit (&store->cleaner.used_units,
-                                        memory_order_relaxed);
+  uint64_t used
+      = atomic_load_explicit (&store->cleaner.used_units, memory_order_relaxed);
 
   return used && dead > 0 ? (uint64_t) dead * 1024 / used : 0;
 }
@@ -74,8 +73,8 @@ judge (struct store *store)
 {
   bool behind = dead_share (store) > DEAD_BEHIND;
 
-  if (atomic_load_explicit (&store->cleaner.behind, memory_order_relaxed) !=
-      behind)
+  if (atomic_load_explicit (&store->cleaner.behind, memory_order_relaxed)
+      != behind)
     atomic_store (&store->cleaner.behind, behind);
 }
 
@@ -143,8 +142,8 @@ claim (struct store *store, uint32_t number, uint32_t dead_units)
   struct segment *segment = store_segment (store, number);
   uint64_t control = atomic_load (&segment->control);
 
-  if (SEGMENT_UNITS - control_live (control) < dead_units ||
-      !segment_claim (store, number))
+  if (SEGMENT_UNITS - control_live (control) < dead_units
+      || !segment_claim (store, number))
     return false;
   if (place_is_frame (atomic_load (&segment->place)))
     return true;
@@ -162,9 +161,9 @@ take_found (struct store *store, uint32_t tier, uint32_t dead_units)
   for (uint32_t i = cleaner->victims_next; i < cleaner->victims_count; ++i) {
     uint32_t number = cleaner->victims[i];
 
-    if (number != SEGMENT_NONE && tier != ANY_TIER &&
-        owner_tier (atomic_load (&store_segment (store, number)->owner)) !=
-            tier) {
+    if (number != SEGMENT_NONE && tier != ANY_TIER
+        && owner_tier (atomic_load (&store_segment (store, number)->owner))
+               != tier) {
       passed = true;
       continue;
     }
@@ -221,8 +220,8 @@ cleaner_empty (struct store *store, uint32_t number,
 {
   struct segment *segment = store_segment (store, number);
   struct walk walk = walk_start (store, number);
-  struct append_target cold =
-      target_of (segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
+  struct append_target cold
+      = target_of (segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
   struct append_target stay = target_of (segment, STREAM_SURVIVORS);
   struct append live[WALK_OBJECTS], staying[WALK_OBJECTS];
   unsigned count, stays;
@@ -241,8 +240,8 @@ cleaner_empty (struct store *store, uint32_t number,
     bytes += bytes_of (live, count);
     stays = 0;
     for (unsigned i = 0; outgoing && i < count; ++i)
-      if (live[i].expected & SLOT_REFERENCED ||
-          live[i].object->length < outgoing->least) {
+      if (live[i].expected & SLOT_REFERENCED
+          || live[i].object->length < outgoing->least) {
         staying[stays++] = live[i];
         live[i--] = live[--count];
       }
@@ -277,8 +276,9 @@ cleaner_clean_one (struct store *store, uint32_t tier, uint32_t dead_units)
 
   if (number == SEGMENT_NONE)
     return 0;
-  freed = SEGMENT_UNITS -
-          control_live (atomic_load (&store_segment (store, number)->control));
+  freed
+      = SEGMENT_UNITS
+        - control_live (atomic_load (&store_segment (store, number)->control));
   r = cleaner_empty (store, number, NULL);
   atomic_fetch_add_explicit (&store->cleaner.nanoseconds,
                              thread_nanoseconds () - before,
@@ -301,9 +301,9 @@ scan_interval (struct store *store)
 static uint64_t
 opened_since_scan (struct store *store)
 {
-  return atomic_load_explicit (&store->opened, memory_order_relaxed) -
-         atomic_load_explicit (&store->cleaner.scanned_at,
-                               memory_order_relaxed);
+  return atomic_load_explicit (&store->opened, memory_order_relaxed)
+         - atomic_load_explicit (&store->cleaner.scanned_at,
+                                 memory_order_relaxed);
 }
 
 static void
@@ -321,8 +321,8 @@ cleaner_pace (struct store *store, uint64_t opened_before)
   int to_free = SEGMENT_UNITS, freed;
   uint64_t since;
 
-  if (atomic_load_explicit (&store->opened, memory_order_relaxed) ==
-      opened_before)
+  if (atomic_load_explicit (&store->opened, memory_order_relaxed)
+      == opened_before)
     return;
   since = opened_since_scan (store);
   if (since >= scan_interval (store))
@@ -333,8 +333,8 @@ cleaner_pace (struct store *store, uint64_t opened_before)
     scan_now (store);
 
   /* One segment's worth was written: free as much. */
-  while (to_free > 0 &&
-         atomic_load_explicit (&cleaner->behind, memory_order_relaxed)) {
+  while (to_free > 0
+         && atomic_load_explicit (&cleaner->behind, memory_order_relaxed)) {
     freed = cleaner_clean_one (store, ANY_TIER,
                                SEGMENT_UNITS / 1024 * DEAD_START);
     if (freed <= 0)
@@ -346,9 +346,9 @@ cleaner_pace (struct store *store, uint64_t opened_before)
 static bool
 near_limit (struct store *store)
 {
-  return store_memory_used (store) >=
-         atomic_load_explicit (&store->pool_limit, memory_order_relaxed) / 8 *
-             7;
+  return store_memory_used (store)
+         >= atomic_load_explicit (&store->pool_limit, memory_order_relaxed) / 8
+                * 7;
 }
 
 /* One round: look, then clean as long as it is worth it. */

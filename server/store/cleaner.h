@@ -5,8 +5,8 @@
  * Victims are found by looking at the control words of all segments in memory
  * once for many of them, and taken the emptiest first.  Anybody may clean: the
  * cleaner's thread in the background, writers when it falls behind, and
- * whoever needs room when the pool is at its limit.  A segment is cleaned by one
- * at a time (it is busy); nobody waits for it.
+ * whoever needs room when the pool is at its limit.  A segment is cleaned by
+ * one at a time (it is busy); nobody waits for it.
  */
 #ifndef TIERSWAP_CLEANER_H
 #define TIERSWAP_CLEANER_H
@@ -54,8 +54,8 @@ extern void cleaner_pace (struct store *store, uint64_t opened_before);
 static inline void
 cleaner_disturb (struct store *store)
 {
-  if (atomic_load_explicit (&store->cleaner.asleep, memory_order_relaxed) &&
-      atomic_exchange (&store->cleaner.asleep, false))
+  if (atomic_load_explicit (&store->cleaner.asleep, memory_order_relaxed)
+      && atomic_exchange (&store->cleaner.asleep, false))
     wake_ring (&store->cleaner.wake);
 }
 

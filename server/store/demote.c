@@ -7,15 +7,16 @@
 
 /* Make the object of the next tier in ROOM.  False if it gains nothing. */
 static bool
-recompress (struct worker *worker, const struct segment *segment,
-            unsigned tier, const struct append *old, unsigned char *room)
+recompress (struct worker *worker, const struct segment *segment, unsigned tier,
+            const struct append *old, unsigned char *room)
 {
   const struct object *object = old->object;
   const void *page = object->bytes;
 
   if (object->length != PAGE_BYTES) {
     if (codec_decompress (worker->codec, segment->codec, object->bytes,
-                          object->length, worker->page) == -1)
+                          object->length, worker->page)
+        == -1)
       return false;
     page = worker->page;
   }
@@ -28,8 +29,7 @@ demote_segment (struct store *store, uint32_t number)
 {
   struct segment *segment = store_segment (store, number);
   uint32_t owner = atomic_load (&segment->owner);
-  uint32_t time =
-      atomic_load_explicit (&segment->time, memory_order_relaxed);
+  uint32_t time = atomic_load_explicit (&segment->time, memory_order_relaxed);
   unsigned tier = tier_after (store, owner_tier (owner));
   struct append_target down = {
     .owner = owner_index (owner_cgroup (owner), tier % STORE_TIERS,
@@ -56,8 +56,8 @@ demote_segment (struct store *store, uint32_t number)
     for (unsigned i = 0; i < count && r == 0; ++i) {
       unsigned char *room = worker->room + batched * OBJECT_ROOM;
 
-      if (live[i].expected & SLOT_REFERENCED ||
-          !recompress (worker, segment, tier, &live[i], room)) {
+      if (live[i].expected & SLOT_REFERENCED
+          || !recompress (worker, segment, tier, &live[i], room)) {
         staying[stays++] = live[i];
         continue;
       }

@@ -12,8 +12,8 @@ arena_create (struct arena *arena, uint32_t frames, uint32_t reserve)
   arena->frames = frames;
   arena->base = region_reserve ((uint64_t) frames * FRAME_BYTES);
   arena->links = region_reserve ((uint64_t) frames * sizeof *arena->links);
-  arena->segments =
-      region_reserve ((uint64_t) frames * sizeof *arena->segments);
+  arena->segments
+      = region_reserve ((uint64_t) frames * sizeof *arena->segments);
   atomic_init (&arena->fresh, 0);
   atomic_init (&arena->reserve, reserve);
   if (!arena->base || !arena->links || !arena->segments) {

@@ -43,8 +43,8 @@ index_stack_pop (struct index_stack *stack, _Atomic uint32_t *links)
     if ((uint32_t) head == 0)
       return INDEX_NONE;
     number = (uint32_t) head - 1;
-    next = (((head >> 32) + 1) << 32) |
-           atomic_load_explicit (&links[number], memory_order_relaxed);
+    next = (((head >> 32) + 1) << 32)
+           | atomic_load_explicit (&links[number], memory_order_relaxed);
   } while (!atomic_compare_exchange_weak (&stack->head, &head, next));
   atomic_fetch_sub_explicit (&stack->count, 1, memory_order_relaxed);
   return number;

@@ -43,21 +43,21 @@ struct tier {
   _Atomic bool present;
   enum codec_kind kind; /* from when it is present on, for ever */
   _Atomic int level;
-  _Atomic uint64_t limit;  /* bytes, 0: none */
-  _Atomic uint32_t frames; /* in use */
+  _Atomic uint64_t limit;   /* bytes, 0: none */
+  _Atomic uint32_t frames;  /* in use */
   _Atomic uint32_t lowered; /* frames in use when the limit was set last */
-  _Atomic bool full;       /* a hint: do not compress for it in vain */
+  _Atomic bool full;        /* a hint: do not compress for it in vain */
 };
 
 struct cleaner {
   struct wake wake;
   pthread_mutex_t lock;  /* of the victims */
   pthread_mutex_t round; /* its thread is at work */
-  uint32_t *victims;    /* segments, the emptiest first */
+  uint32_t *victims;     /* segments, the emptiest first */
   uint32_t victims_count, victims_next;
   _Atomic uint64_t dead_units, used_units; /* sealed segments, when scanned */
-  _Atomic bool behind; /* writers help */
-  _Atomic bool asleep; /* at rest until a request changes something */
+  _Atomic bool behind;                     /* writers help */
+  _Atomic bool asleep;         /* at rest until a request changes something */
   _Atomic uint64_t scanned_at; /* store.opened when last scanned */
   _Atomic uint64_t segments_cleaned, bytes_copied, nanoseconds;
 };
@@ -75,7 +75,7 @@ struct store_backing {
 
 /* Writers that wait for frames. */
 struct room_wait {
-  _Atomic uint32_t freed;      /* counts frames given back; a futex */
+  _Atomic uint32_t freed; /* counts frames given back; a futex */
   _Atomic uint32_t waiters;
   _Atomic uint64_t asked;      /* requests for writeback */
   _Atomic uint64_t in_vain;    /* up to this one nothing could be written */
@@ -95,14 +95,14 @@ struct store {
   struct owner *owners; /* by owner_index, sparse */
   struct tier tiers[STORE_TIERS];
   _Atomic uint64_t pool_limit;
-  _Atomic uint32_t frames; /* in use, of all tiers */
-  _Atomic uint32_t lowered; /* frames in use when the limit was set last */
+  _Atomic uint32_t frames;    /* in use, of all tiers */
+  _Atomic uint32_t lowered;   /* frames in use when the limit was set last */
   _Atomic uint32_t overdraft; /* cleaners that need more than the headroom */
-  _Atomic uint64_t peak;   /* most bytes ever used */
-  _Atomic uint64_t *same;  /* same-filled pages, by cgroup */
-  _Atomic uint32_t cgroups; /* those below this number have pages */
-  _Atomic uint64_t opened; /* segments ever opened */
-  _Atomic uint64_t looked; /* segments ever looked at to pick one */
+  _Atomic uint64_t peak;      /* most bytes ever used */
+  _Atomic uint64_t *same;     /* same-filled pages, by cgroup */
+  _Atomic uint32_t cgroups;   /* those below this number have pages */
+  _Atomic uint64_t opened;    /* segments ever opened */
+  _Atomic uint64_t looked;    /* segments ever looked at to pick one */
   struct cleaner cleaner;
   struct store_backing backings[STORE_BACKINGS];
   struct room_wait room;

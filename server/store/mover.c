@@ -74,11 +74,11 @@ mover_in_flight (const struct mover *mover)
 static size_t
 blocks_of (struct segment *segment)
 {
-  size_t bytes =
-      (size_t) control_tail (atomic_load (&segment->control)) * OBJECT_UNIT;
+  size_t bytes
+      = (size_t) control_tail (atomic_load (&segment->control)) * OBJECT_UNIT;
 
-  return (bytes + BACKING_ALIGNMENT - 1) / BACKING_ALIGNMENT *
-         BACKING_ALIGNMENT;
+  return (bytes + BACKING_ALIGNMENT - 1) / BACKING_ALIGNMENT
+         * BACKING_ALIGNMENT;
 }
 
 static int
@@ -107,12 +107,12 @@ mover_write (struct mover *mover, uint32_t number, unsigned backing_index)
 {
   struct store *store = mover->store;
   struct segment *segment = store_segment (store, number);
-  struct backing *backing =
-      atomic_load (&store->backings[backing_index].backing);
+  struct backing *backing
+      = atomic_load (&store->backings[backing_index].backing);
   struct move *move = mover->free;
   uint64_t contents = atomic_load (&segment->contents);
-  size_t tail =
-      (size_t) control_tail (atomic_load (&segment->control)) * OBJECT_UNIT;
+  size_t tail
+      = (size_t) control_tail (atomic_load (&segment->control)) * OBJECT_UNIT;
   int64_t extent;
 
   if (!move) {
@@ -177,21 +177,21 @@ mover_load (struct mover *mover, uint32_t number)
 static bool
 frame_valid (struct store *store, const struct move *move)
 {
-  uint32_t tail = control_tail (atomic_load (
-      &store_segment (store, move->moved.segment)->control));
+  uint32_t tail = control_tail (
+      atomic_load (&store_segment (store, move->moved.segment)->control));
   const unsigned char *base = arena_frame (&store->arena, move->frame);
   uint32_t offset = 0;
 
   while (offset < tail) {
-    const struct object *object =
-        (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
+    const struct object *object
+        = (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
     uint32_t length = object->length;
 
-    if (length == 0 || length > PAGE_BYTES ||
-        object_units (length) > tail - offset)
+    if (length == 0 || length > PAGE_BYTES
+        || object_units (length) > tail - offset)
       return false;
-    if (object->slot != UINT32_MAX &&
-        !backed_object_valid (object, object->slot, length))
+    if (object->slot != UINT32_MAX
+        && !backed_object_valid (object, object->slot, length))
       return false;
     offset += object_units (length);
   }
@@ -290,8 +290,8 @@ mover_is_packed (struct store *store, uint32_t number, uint32_t least)
   struct segment *segment = store_segment (store, number);
   uint64_t control = atomic_load (&segment->control);
 
-  if (atomic_load (&segment->referenced) > 0 ||
-      control_tail (control) - control_live (control) > DEAD_MOST)
+  if (atomic_load (&segment->referenced) > 0
+      || control_tail (control) - control_live (control) > DEAD_MOST)
     return false;
   /* Packed with the same bound, or not at all: short ones may be in it. */
   return least == 0 || segment->stream == STREAM_OUTGOING;

@@ -29,7 +29,7 @@ struct object {
 } __attribute__ ((packed, aligned (2)));
 
 #define OBJECT_HEADER 10
-_Static_assert (sizeof (struct object) == OBJECT_HEADER, "object header");
+_Static_assert(sizeof (struct object) == OBJECT_HEADER, "object header");
 
 /* Space that an object of LENGTH stored bytes takes, in units. */
 static inline uint32_t

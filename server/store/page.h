@@ -21,8 +21,9 @@ page_is_same (const void *page, uint64_t *pattern)
   memcpy (&first, bytes, sizeof first);
   memcpy (&last, bytes + PAGE_BYTES - sizeof last, sizeof last);
   *pattern = first;
-  return first == last &&
-         memcmp (bytes, bytes + sizeof first, PAGE_BYTES - sizeof first) == 0;
+  return first == last
+         && memcmp (bytes, bytes + sizeof first, PAGE_BYTES - sizeof first)
+                == 0;
 }
 
 static inline void

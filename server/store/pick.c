@@ -26,8 +26,7 @@ look_at_list (struct store *store, struct owner *owner, enum stream stream,
        next = store_segment (store, next - 1)->newer, ++looked) {
     struct segment *segment = store_segment (store, next - 1);
     uint64_t control = atomic_load (&segment->control);
-    uint64_t time = atomic_load_explicit (&segment->time,
-                                          memory_order_relaxed);
+    uint64_t time = atomic_load_explicit (&segment->time, memory_order_relaxed);
 
     atomic_fetch_add_explicit (&store->looked, 1, memory_order_relaxed);
     if (!control_claimable (control) || control_holds (control) != 0)
@@ -126,7 +125,7 @@ pick_seal (struct store *store, const struct pick *pick)
  */
 #define END_MOST (object_units (PAGE_BYTES))
 
-/* The owner of a segment on BACKING of which at least DEAD_UNITS are dead.  NULL
+/* The owner of a segment on BACKING of which at least DEAD_UNITS are dead. NULL
  * if it is none.
  */
 static struct owner *
@@ -137,9 +136,9 @@ owner_of_sparse (struct store *store, uint32_t number, unsigned backing,
   uint64_t place = atomic_load (&segment->place);
 
   *control = atomic_load (&segment->control);
-  if (place_is_frame (place) || place_backing (place) != backing ||
-      !control_claimable (*control) ||
-      SEGMENT_UNITS - control_live (*control) < dead_units)
+  if (place_is_frame (place) || place_backing (place) != backing
+      || !control_claimable (*control)
+      || SEGMENT_UNITS - control_live (*control) < dead_units)
     return NULL;
   return &store->owners[atomic_load (&segment->owner)];
 }
@@ -161,8 +160,8 @@ pick_mergeable (struct store *store, unsigned backing, uint32_t dead_bytes)
   for (uint32_t i = 0; i < high; ++i) {
     owner = owner_of_sparse (store, i, backing, dead_units, &control);
     if (owner) {
-      owner->mergeable_units +=
-          SEGMENT_UNITS - control_live (control) - END_MOST;
+      owner->mergeable_units
+          += SEGMENT_UNITS - control_live (control) - END_MOST;
       gains |= owner->mergeable_units >= SEGMENT_UNITS;
     }
   }
@@ -178,12 +177,11 @@ pick_on_backing (struct store *store, unsigned backing, uint32_t dead_bytes,
   while (*next < high) {
     uint32_t number = (*next)++;
     uint64_t control, place;
-    struct owner *owner = owner_of_sparse (
-        store, number, backing, dead_bytes / OBJECT_UNIT, &control);
+    struct owner *owner = owner_of_sparse (store, number, backing,
+                                           dead_bytes / OBJECT_UNIT, &control);
 
-    if (!owner ||
-        (dead_bytes > 0 && owner->mergeable_units < SEGMENT_UNITS) ||
-        !segment_claim (store, number))
+    if (!owner || (dead_bytes > 0 && owner->mergeable_units < SEGMENT_UNITS)
+        || !segment_claim (store, number))
       continue;
     place = atomic_load (&store_segment (store, number)->place);
     if (!place_is_frame (place) && place_backing (place) == backing)

@@ -14,11 +14,11 @@ struct store;
 #define PICK_NONE UINT32_MAX
 
 struct pick {
-  uint32_t tier;   /* index, or PICK_ANY: those of higher prio number first */
-  uint32_t cgroup; /* index, or PICK_ANY */
+  uint32_t tier;    /* index, or PICK_ANY: those of higher prio number first */
+  uint32_t cgroup;  /* index, or PICK_ANY */
   unsigned classes; /* a bit a writeback class that may be picked */
   bool packed;      /* only those packed for writeback */
-  uint32_t before; /* written until this second of the monotonic clock */
+  uint32_t before;  /* written until this second of the monotonic clock */
 };
 
 /* Claim the coldest segment in memory that fits, those packed for writeback

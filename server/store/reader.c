@@ -11,9 +11,9 @@ static void
 mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
                  slot_word word)
 {
-  if (!(word & SLOT_REFERENCED) &&
-      atomic_compare_exchange_strong (&store->slots.words[slot], &word,
-                                      word | SLOT_REFERENCED))
+  if (!(word & SLOT_REFERENCED)
+      && atomic_compare_exchange_strong (&store->slots.words[slot], &word,
+                                         word | SLOT_REFERENCED))
     atomic_fetch_add_explicit (&segment->referenced, 1, memory_order_relaxed);
 }
 
@@ -34,8 +34,8 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
     int r = 0;
 
     if (slot_kind (word) != SLOT_OBJECT) {
-      if (slot_is_same (word) &&
-          !slots_read_pattern (&store->slots, slot, word, &pattern))
+      if (slot_is_same (word)
+          && !slots_read_pattern (&store->slots, slot, word, &pattern))
         continue;
       page_fill (page, pattern);
       *reading = (struct reading){ word, pattern, 0 };
@@ -59,11 +59,11 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
       return 1;
     }
 
-    object = (const struct object *) (arena_frame (
-                                          &store->arena,
-                                          (uint32_t) place_number (place)) +
-                                      (uint64_t) slot_units (word) *
-                                          OBJECT_UNIT);
+    object
+        = (const struct object *) (arena_frame (&store->arena,
+                                                (uint32_t) place_number (place))
+                                   + (uint64_t) slot_units (word)
+                                         * OBJECT_UNIT);
     if (slot_length (word) == PAGE_BYTES)
       memcpy (page, object->bytes, PAGE_BYTES);
     else
@@ -114,12 +114,12 @@ store_read (struct store *store, void *buffer, size_t count, uint64_t offset)
     struct page_part part = page_part (offset, count);
     bool whole = page_part_is_whole (&part);
     struct backed_reads *backed = &worker->backed;
-    struct backed one = { .to = to, .start = part.start,
-                          .length = part.length };
+    struct backed one
+        = { .to = to, .start = part.start, .length = part.length };
     struct reading reading;
 
-    switch (look (store, worker, part.slot, whole ? to : worker->page,
-                  &reading, false, &one)) {
+    switch (look (store, worker, part.slot, whole ? to : worker->page, &reading,
+                  false, &one)) {
     case 1:
       backed->list[backed->count++] = one;
       if (backed->count == BACKED_READS && backed_read (store, worker) == -1)

@@ -50,8 +50,8 @@ region_release (void *start, size_t length)
    */
   if (madvise (start, length, MADV_DONTNEED) == 0)
     return 0;
-  if (errno != EINVAL || munlock (start, length) == -1 ||
-      madvise (start, length, MADV_DONTNEED) == -1)
+  if (errno != EINVAL || munlock (start, length) == -1
+      || madvise (start, length, MADV_DONTNEED) == -1)
     return -1;
   mlock2 (start, length, MLOCK_ONFAULT);
   return 0;

@@ -67,8 +67,7 @@ room_wait (struct store *store, struct worker *worker, uint32_t freed)
   if (!writer)
     return false;
   if (worker->room_deadline == 0)
-    worker->room_deadline =
-        now + ROOM_WAIT_SECONDS * UINT64_C (1000000000);
+    worker->room_deadline = now + ROOM_WAIT_SECONDS * UINT64_C (1000000000);
   if (now >= worker->room_deadline)
     return false;
   if (room_freed (store) != freed)
@@ -76,9 +75,9 @@ room_wait (struct store *store, struct worker *worker, uint32_t freed)
   atomic_fetch_add (&room->waiters, 1);
   asked = atomic_fetch_add (&room->asked, 1) + 1;
   wake_ring (writer);
-  while (room_freed (store) == freed && now < worker->room_deadline &&
-         atomic_load (&room->in_vain) < asked &&
-         !atomic_load (&store->stop)) {
+  while (room_freed (store) == freed && now < worker->room_deadline
+         && atomic_load (&room->in_vain) < asked
+         && !atomic_load (&store->stop)) {
     syscall (SYS_futex, &room->freed, FUTEX_WAIT_PRIVATE, freed, &slice, NULL,
              0);
     now = nanoseconds ();
@@ -92,9 +91,9 @@ room_watch (struct store *store)
 {
   struct wake *writer = atomic_load (&store->room.writer);
 
-  if (writer && store_memory_used (store) >
-                    atomic_load_explicit (&store->room.high,
-                                          memory_order_relaxed))
+  if (writer
+      && store_memory_used (store)
+             > atomic_load_explicit (&store->room.high, memory_order_relaxed))
     wake_ring (writer);
 }
 
@@ -106,10 +105,10 @@ void
 room_throttle (struct store *store, uint64_t count)
 {
   struct room_wait *room = &store->room;
-  uint64_t page = atomic_load_explicit (&room->page_nanoseconds,
-                                        memory_order_relaxed);
-  uint64_t start =
-      atomic_load_explicit (&room->throttle_from, memory_order_relaxed);
+  uint64_t page
+      = atomic_load_explicit (&room->page_nanoseconds, memory_order_relaxed);
+  uint64_t start
+      = atomic_load_explicit (&room->throttle_from, memory_order_relaxed);
   uint64_t limit, used, wait;
   double share;
 

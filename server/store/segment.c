@@ -10,10 +10,10 @@ int
 segments_create (struct segments *segments, uint32_t capacity)
 {
   segments->capacity = capacity;
-  segments->table = region_reserve ((uint64_t) capacity *
-                                    sizeof *segments->table);
-  segments->links = region_reserve ((uint64_t) capacity *
-                                    sizeof *segments->links);
+  segments->table
+      = region_reserve ((uint64_t) capacity * sizeof *segments->table);
+  segments->links
+      = region_reserve ((uint64_t) capacity * sizeof *segments->links);
   atomic_init (&segments->fresh, 0);
   if (!segments->table || !segments->links) {
     segments_free (segments);
@@ -43,8 +43,8 @@ segments_take (struct segments *segments)
   do {
     if (number >= segments->capacity)
       return SEGMENT_NONE;
-  } while (!atomic_compare_exchange_weak (&segments->fresh, &number,
-                                          number + 1));
+  } while (
+      !atomic_compare_exchange_weak (&segments->fresh, &number, number + 1));
   return number;
 }
 

@@ -79,15 +79,15 @@ struct segment {
   _Atomic uint64_t control;
   _Atomic uint64_t contents;
   _Atomic uint64_t place;
-  _Atomic uint32_t owner;  /* stable while pinned, held, open or busy */
-  uint64_t left;           /* the old place; of who has it busy */
-  uint32_t older, newer;   /* in the owner's list, under its lock */
-  _Atomic uint32_t time;   /* seconds on the monotonic clock: its objects were
-                              written until then */
+  _Atomic uint32_t owner; /* stable while pinned, held, open or busy */
+  uint64_t left;          /* the old place; of who has it busy */
+  uint32_t older, newer;  /* in the owner's list, under its lock */
+  _Atomic uint32_t time;  /* seconds on the monotonic clock: its objects were
+                             written until then */
   _Atomic int32_t referenced; /* objects read since; nearly right */
-  uint8_t codec;           /* enum codec_kind of its objects */
-  uint8_t stream;          /* the list it is in, once it is sealed */
-  bool listed;             /* in the owner's list, under its lock */
+  uint8_t codec;              /* enum codec_kind of its objects */
+  uint8_t stream;             /* the list it is in, once it is sealed */
+  bool listed;                /* in the owner's list, under its lock */
 } __attribute__ ((aligned (64)));
 
 struct segments {
@@ -146,8 +146,8 @@ control_pins (uint64_t control)
 static inline bool
 control_freeable (uint64_t control)
 {
-  return (control & ~(CONTROL_UNITS << CONTROL_TAIL_SHIFT)) ==
-         (uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT;
+  return (control & ~(CONTROL_UNITS << CONTROL_TAIL_SHIFT))
+         == (uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT;
 }
 
 /* The cleaner and writeback may claim it: sealed and not busy.  (In memory
@@ -156,9 +156,9 @@ control_freeable (uint64_t control)
 static inline bool
 control_claimable (uint64_t control)
 {
-  return control_state (control) == SEGMENT_SEALED &&
-         !(control & (CONTROL_BUSY | CONTROL_LEFT)) &&
-         control_live (control) != 0;
+  return control_state (control) == SEGMENT_SEALED
+         && !(control & (CONTROL_BUSY | CONTROL_LEFT))
+         && control_live (control) != 0;
 }
 
 static inline bool
@@ -188,8 +188,8 @@ place_on_backing (unsigned backing, uint64_t extent)
 static inline uint64_t
 contents_of (uint32_t objects, uint32_t raw, uint32_t bytes)
 {
-  return ((uint64_t) raw << CONTENTS_RAW_SHIFT) |
-         ((uint64_t) objects << CONTENTS_OBJECTS_SHIFT) | bytes;
+  return ((uint64_t) raw << CONTENTS_RAW_SHIFT)
+         | ((uint64_t) objects << CONTENTS_OBJECTS_SHIFT) | bytes;
 }
 
 static inline uint32_t

@@ -59,8 +59,8 @@ slot_is_same (slot_word word)
 static inline slot_word
 slot_object (uint64_t segment, uint32_t units, uint32_t length)
 {
-  return ((uint64_t) SLOT_OBJECT << 62) | ((uint64_t) (length - 1) << 49) |
-         ((uint64_t) units << SLOT_SEGMENT_BITS) | segment;
+  return ((uint64_t) SLOT_OBJECT << 62) | ((uint64_t) (length - 1) << 49)
+         | ((uint64_t) units << SLOT_SEGMENT_BITS) | segment;
 }
 
 static inline uint64_t
@@ -98,10 +98,10 @@ slot_pattern_fits (uint64_t pattern)
 static inline slot_word
 slot_same (uint64_t pattern, uint32_t cgroup)
 {
-  enum slot_kind kind =
-      slot_pattern_fits (pattern) ? SLOT_SAME : SLOT_SAME_WIDE;
-  return ((uint64_t) kind << 62) | ((uint64_t) cgroup << SLOT_PATTERN_BITS) |
-         (pattern & SLOT_PATTERN_MASK);
+  enum slot_kind kind
+      = slot_pattern_fits (pattern) ? SLOT_SAME : SLOT_SAME_WIDE;
+  return ((uint64_t) kind << 62) | ((uint64_t) cgroup << SLOT_PATTERN_BITS)
+         | (pattern & SLOT_PATTERN_MASK);
 }
 
 static inline uint32_t
@@ -114,8 +114,8 @@ slot_cgroup (slot_word word)
 static inline uint64_t
 slot_pattern (slot_word word)
 {
-  return (uint64_t) ((int64_t) (word << (64 - SLOT_PATTERN_BITS)) >>
-                     (64 - SLOT_PATTERN_BITS));
+  return (uint64_t) ((int64_t) (word << (64 - SLOT_PATTERN_BITS))
+                     >> (64 - SLOT_PATTERN_BITS));
 }
 
 #endif /* TIERSWAP_SLOT_H */

@@ -48,8 +48,8 @@ slots_touch_slow (struct slots *slots, uint64_t group, uint8_t part)
     atomic_fetch_add (&slots->meta_pages, 1);
   if (part == SLOTS_WORDS) {
     atomic_store (&slots->newest, group);
-    if (group + SLOTS_AHEAD / 2 >= atomic_load (&slots->ahead) &&
-        group < atomic_load (&slots->ahead) + SLOTS_AHEAD)
+    if (group + SLOTS_AHEAD / 2 >= atomic_load (&slots->ahead)
+        && group < atomic_load (&slots->ahead) + SLOTS_AHEAD)
       wake_ring (slots->keeper);
   }
 }
@@ -69,9 +69,10 @@ slots_keep (struct slots *slots)
     return;
   if (to > groups)
     to = groups;
-  if (to <= ahead ||
-      region_populate ((void *) &slots->words[ahead << SLOTS_GROUP_SHIFT],
-                       (to - ahead) * SLOTS_GROUP * sizeof (slot_word)) == -1)
+  if (to <= ahead
+      || region_populate ((void *) &slots->words[ahead << SLOTS_GROUP_SHIFT],
+                          (to - ahead) * SLOTS_GROUP * sizeof (slot_word))
+             == -1)
     return;
   atomic_store (&slots->ahead, to);
 }
@@ -86,8 +87,8 @@ static void
 touch_wide (struct slots *slots, uint64_t slot)
 {
   uint64_t group = slot >> SLOTS_GROUP_SHIFT;
-  if (!(atomic_load_explicit (&slots->touched[group], memory_order_relaxed) &
-        SLOTS_WIDE))
+  if (!(atomic_load_explicit (&slots->touched[group], memory_order_relaxed)
+        & SLOTS_WIDE))
     slots_touch_slow (slots, group, SLOTS_WIDE);
 }
 
@@ -121,8 +122,8 @@ slots_read_pattern (const struct slots *slots, uint64_t slot, slot_word word,
     return true;
   }
   *pattern = atomic_load (&slots->wide[slot]);
-  return ((*pattern ^ word) & SLOT_PATTERN_MASK) == 0 &&
-         atomic_load (&slots->words[slot]) == word;
+  return ((*pattern ^ word) & SLOT_PATTERN_MASK) == 0
+         && atomic_load (&slots->words[slot]) == word;
 }
 
 /* Wide patterns appear and change only under their stripe's lock.  So once the

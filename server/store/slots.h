@@ -59,8 +59,8 @@ static inline void
 slots_touch (struct slots *slots, uint64_t slot)
 {
   uint64_t group = slot >> SLOTS_GROUP_SHIFT;
-  if (!(atomic_load_explicit (&slots->touched[group], memory_order_relaxed) &
-        SLOTS_WORDS))
+  if (!(atomic_load_explicit (&slots->touched[group], memory_order_relaxed)
+        & SLOTS_WORDS))
     slots_touch_slow (slots, group, SLOTS_WORDS);
 }
 
@@ -68,7 +68,8 @@ static inline bool
 slots_touched (const struct slots *slots, uint64_t slot)
 {
   return atomic_load_explicit (&slots->touched[slot >> SLOTS_GROUP_SHIFT],
-                               memory_order_relaxed) != 0;
+                               memory_order_relaxed)
+         != 0;
 }
 
 /* The word of SLOT, 0 if it was never written. */

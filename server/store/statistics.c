@@ -15,10 +15,10 @@ count_workers (struct store *store, struct store_statistics *s)
     s->reads += atomic_load_explicit (&c->reads, memory_order_relaxed);
     s->writes += atomic_load_explicit (&c->writes, memory_order_relaxed);
     s->trims += atomic_load_explicit (&c->trims, memory_order_relaxed);
-    s->read_errors +=
-        atomic_load_explicit (&c->read_errors, memory_order_relaxed);
-    s->write_errors +=
-        atomic_load_explicit (&c->write_errors, memory_order_relaxed);
+    s->read_errors
+        += atomic_load_explicit (&c->read_errors, memory_order_relaxed);
+    s->write_errors
+        += atomic_load_explicit (&c->write_errors, memory_order_relaxed);
   }
   pthread_mutex_unlock (&store->workers_lock);
 }
@@ -38,8 +38,8 @@ count_segments (struct store *store, struct store_statistics *s)
     contents = atomic_load (&segment->contents);
     place = atomic_load (&segment->place);
     if (!place_is_frame (place)) {
-      struct store_backing_statistics *backing =
-          &s->backings[place_backing (place)];
+      struct store_backing_statistics *backing
+          = &s->backings[place_backing (place)];
 
       backing->pages += contents_objects (contents);
       backing->compr_bytes += contents_bytes (contents);
@@ -69,18 +69,18 @@ store_get_statistics (struct store *store, struct store_statistics *s)
     struct tier *tier = &store->tiers[i];
 
     s->tiers[i].limit_bytes = atomic_load (&tier->limit);
-    s->tiers[i].mem_used_bytes =
-        (uint64_t) atomic_load (&tier->frames) * FRAME_BYTES;
+    s->tiers[i].mem_used_bytes
+        = (uint64_t) atomic_load (&tier->frames) * FRAME_BYTES;
     /* It may just be being added. */
     if (tier_present (store, i))
-      s->tiers[i].codec =
-          (struct codec){ tier->kind, atomic_load (&tier->level) };
+      s->tiers[i].codec
+          = (struct codec){ tier->kind, atomic_load (&tier->level) };
     s->pages_stored += s->tiers[i].pages;
     s->compr_bytes += s->tiers[i].compr_bytes;
   }
   for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
-    s->backings[i].checksum_errors =
-        atomic_load (&store->backings[i].checksum_errors);
+    s->backings[i].checksum_errors
+        = atomic_load (&store->backings[i].checksum_errors);
     s->pages_stored += s->backings[i].pages;
     s->compr_bytes += s->backings[i].compr_bytes;
   }
@@ -109,8 +109,8 @@ store_get_cgroup_statistics (struct store *store,
     uint64_t contents = atomic_load (&segment->contents);
     uint32_t cgroup = owner_cgroup (atomic_load (&segment->owner));
 
-    if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE ||
-        cgroup >= count)
+    if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE
+        || cgroup >= count)
       continue;
     if (place_is_frame (atomic_load (&segment->place)))
       cgroups[cgroup].pages_memory += contents_objects (contents);

@@ -33,8 +33,8 @@ reserve_for (uint64_t pool_limit)
 static uint32_t
 arena_capacity (uint64_t pool_limit)
 {
-  uint64_t memory =
-      (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
+  uint64_t memory
+      = (uint64_t) sysconf (_SC_PHYS_PAGES) * (uint64_t) sysconf (_SC_PAGESIZE);
 
   if (memory < pool_limit)
     memory = pool_limit;
@@ -44,20 +44,20 @@ arena_capacity (uint64_t pool_limit)
 static bool
 tier_valid (const struct store_tier_options *tier)
 {
-  return tier->prio >= 1 && tier->prio <= STORE_TIERS &&
-         codec_level_valid (tier->codec.kind, tier->codec.level);
+  return tier->prio >= 1 && tier->prio <= STORE_TIERS
+         && codec_level_valid (tier->codec.kind, tier->codec.level);
 }
 
 static bool
 options_valid (const struct store_options *options)
 {
-  if (options->size == 0 || options->size % PAGE_BYTES ||
-      options->size / PAGE_BYTES >= UINT32_MAX || options->tiers_count == 0 ||
-      options->tiers_count > STORE_TIERS)
+  if (options->size == 0 || options->size % PAGE_BYTES
+      || options->size / PAGE_BYTES >= UINT32_MAX || options->tiers_count == 0
+      || options->tiers_count > STORE_TIERS)
     return false;
   for (unsigned i = 0; i < options->tiers_count; ++i)
-    if (!tier_valid (&options->tiers[i]) ||
-        (i > 0 && options->tiers[i].prio <= options->tiers[i - 1].prio))
+    if (!tier_valid (&options->tiers[i])
+        || (i > 0 && options->tiers[i].prio <= options->tiers[i - 1].prio))
       return false;
   return true;
 }
@@ -85,14 +85,14 @@ store_create (const struct store_options *options, struct store **result)
     return -1;
   }
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
-  store->same =
-      region_reserve (SLOT_CGROUPS * sizeof *store->same);
+  store->same = region_reserve (SLOT_CGROUPS * sizeof *store->same);
   if (slots_create (&store->slots, options->size / PAGE_BYTES,
-                    &store->arena.keeper) == -1 ||
-      arena_create (&store->arena, frames,
-                    reserve_for (options->pool_limit)) == -1 ||
-      segments_create (&store->segments, SEGMENTS_MOST) == -1 || !store->owners ||
-      !store->same || cleaner_create (store) == -1) {
+                    &store->arena.keeper)
+          == -1
+      || arena_create (&store->arena, frames, reserve_for (options->pool_limit))
+             == -1
+      || segments_create (&store->segments, SEGMENTS_MOST) == -1
+      || !store->owners || !store->same || cleaner_create (store) == -1) {
     store_free (store);
     errno = ENOMEM;
     return -1;
@@ -167,8 +167,7 @@ store_size (const struct store *store)
 }
 
 void
-store_set_backing (struct store *store, unsigned index,
-                   struct backing *backing)
+store_set_backing (struct store *store, unsigned index, struct backing *backing)
 {
   /* No extent is used, so nobody new comes to give one back. */
   while (!backing && atomic_load (&store->backings[index].leaving) > 0)
@@ -251,8 +250,8 @@ store_compact_one (struct store *store)
 
 int
 store_extents (struct store *store, uint64_t count, uint64_t offset,
-               int (*callback) (void *opaque, uint64_t offset,
-                                uint64_t length, enum store_extent kind),
+               int (*callback) (void *opaque, uint64_t offset, uint64_t length,
+                                enum store_extent kind),
                void *opaque)
 {
   uint64_t slot = offset / PAGE_BYTES, end, start = slot;
@@ -271,7 +270,7 @@ store_extents (struct store *store, uint64_t count, uint64_t offset,
 
     if (touched)
       word = atomic_load (&store->slots.words[slot]);
-    here = word == 0                     ? STORE_HOLE
+    here = word == 0                                   ? STORE_HOLE
            : word == slot_same (0, slot_cgroup (word)) ? STORE_ZERO
                                                        : STORE_DATA;
     if (slot == start)

@@ -154,9 +154,10 @@ extern void store_get_statistics (struct store *store,
                                   struct store_statistics *statistics);
 
 /* The same by cgroup: fill the array for the first COUNT cgroups. */
-extern void store_get_cgroup_statistics (
-    struct store *store, struct store_cgroup_statistics *cgroups,
-    uint32_t count);
+extern void
+store_get_cgroup_statistics (struct store *store,
+                             struct store_cgroup_statistics *cgroups,
+                             uint32_t count);
 
 /* Walk the live state and prove its invariants (tests; nothing may be in
  * progress): every slot word points at an object of its slot, live counts add

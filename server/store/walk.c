@@ -29,9 +29,9 @@ walk_next (struct walk *walk, struct append live[WALK_OBJECTS])
     unsigned seen = 0;
 
     while (seen < WALK_OBJECTS && walk->offset < walk->tail) {
-      const struct object *object =
-          (const struct object *) (walk->base +
-                                   (uint64_t) walk->offset * OBJECT_UNIT);
+      const struct object *object
+          = (const struct object *) (walk->base
+                                     + (uint64_t) walk->offset * OBJECT_UNIT);
 
       if (object->slot < slots->count) {
         objects[seen] = object;
@@ -78,7 +78,6 @@ walk_move (struct walk *walk, const struct append_target *target,
   if (moved)
     atomic_fetch_sub (&segment->contents, moved);
   /* Busy still: this never frees it. */
-  atomic_fetch_sub (&segment->control,
-                    (uint64_t) units << CONTROL_LIVE_SHIFT);
+  atomic_fetch_sub (&segment->control, (uint64_t) units << CONTROL_LIVE_SHIFT);
   return n < 0 ? -1 : 0;
 }

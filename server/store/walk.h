@@ -22,8 +22,7 @@ extern struct walk walk_start (struct store *store, uint32_t segment);
 /* The next live objects, with the slot words that point at them: how many, 0
  * at the end.
  */
-extern unsigned walk_next (struct walk *walk,
-                           struct append live[WALK_OBJECTS]);
+extern unsigned walk_next (struct walk *walk, struct append live[WALK_OBJECTS]);
 
 /* Append the COUNT objects of LIST to TARGET, where they replace those of the
  * walked segment; what was moved is subtracted from it.  -1 if there is no

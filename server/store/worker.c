@@ -14,8 +14,7 @@ static struct worker *
 worker_create (struct store *store)
 {
   struct codec codecs[STORE_TIERS] = { { CODEC_NONE, 0 } };
-  struct worker *worker =
-      aligned_alloc (64, (sizeof *worker + 63) / 64 * 64);
+  struct worker *worker = aligned_alloc (64, (sizeof *worker + 63) / 64 * 64);
 
   if (!worker)
     return NULL;
@@ -23,7 +22,7 @@ worker_create (struct store *store)
   for (unsigned i = 0; i < STORE_TIERS; ++i)
     if (tier_present (store, i))
       codecs[i] = (struct codec){ store->tiers[i].kind,
-                                atomic_load (&store->tiers[i].level) };
+                                  atomic_load (&store->tiers[i].level) };
   worker->codec = codec_context_create (codecs, STORE_TIERS);
   if (!worker->codec) {
     free (worker);
@@ -128,8 +127,9 @@ worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
                     const void *page, unsigned char *room)
 {
   const struct tier *tier = &worker->store->tiers[number];
-  struct codec codec = { tier->kind, atomic_load_explicit (
-                                         &tier->level, memory_order_relaxed) };
+  struct codec codec
+      = { tier->kind,
+          atomic_load_explicit (&tier->level, memory_order_relaxed) };
   struct object *object = (struct object *) room;
   size_t length = codec_compress (worker->codec, number, codec, page,
                                   object->bytes, PAGE_BYTES - LEAST_SAVING);
@@ -140,6 +140,6 @@ worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
   }
   object->slot = (uint32_t) slot;
   object->length = (uint16_t) length;
-  object->checksum =
-      object_checksum (object->slot, object->bytes, object->length);
+  object->checksum
+      = object_checksum (object->slot, object->bytes, object->length);
 }

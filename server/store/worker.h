@@ -14,7 +14,7 @@
 
 /* Pages compressed before they are appended together. */
 #define BATCH_PAGES 16
-#define OBJECT_ROOM                                                           \
+#define OBJECT_ROOM                                                            \
   ((OBJECT_HEADER + PAGE_BYTES + OBJECT_UNIT - 1) / OBJECT_UNIT * OBJECT_UNIT)
 
 struct worker_counters {

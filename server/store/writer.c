@@ -53,15 +53,15 @@ fall_back (struct store *store, struct worker *worker, unsigned from,
   const unsigned char *pages[BATCH_PAGES];
   uint32_t slots[BATCH_PAGES];
 
-  atomic_store_explicit (&store->tiers[tier].full, true,
-                         memory_order_relaxed);
+  atomic_store_explicit (&store->tiers[tier].full, true, memory_order_relaxed);
   for (unsigned i = 0; i < count; ++i) {
     pages[i] = worker->pages[from + i];
     slots[i] = worker->batch[from + i].slot;
   }
   for (unsigned i = 0; i < count; ++i)
-    if (write_page (store, worker, slots[i], pages[i],
-                    tier_after (store, tier), placement) == -1)
+    if (write_page (store, worker, slots[i], pages[i], tier_after (store, tier),
+                    placement)
+        == -1)
       return -1;
   return 0;
 }
@@ -74,21 +74,19 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
        unsigned count, const struct store_placement *placement)
 {
   unsigned tier = owner_tier (owner), done = 0;
-  uint64_t opened =
-      atomic_load_explicit (&store->opened, memory_order_relaxed);
+  uint64_t opened = atomic_load_explicit (&store->opened, memory_order_relaxed);
 
   while (done < count) {
     uint32_t freed = room_freed (store);
-    int r =
-        append_overwrite (store, owner, worker->batch + done, count - done);
+    int r = append_overwrite (store, owner, worker->batch + done, count - done);
 
     if (r > 0)
       done += r;
     else if (room_clean (store, tier, r))
       continue;
     else if (tier_after (store, tier) < STORE_TIERS)
-      return fall_back (store, worker, done, count - done, tier,
-                        placement) == -1
+      return fall_back (store, worker, done, count - done, tier, placement)
+                     == -1
                  ? -1
                  : 1;
     else if (!room_wait (store, worker, freed)) {
@@ -114,9 +112,8 @@ write_same (struct store *store, uint64_t slot, uint64_t pattern,
 static unsigned
 skip_full_tiers (struct store *store, unsigned tier)
 {
-  while (atomic_load_explicit (&store->tiers[tier].full,
-                               memory_order_relaxed) &&
-         tier_after (store, tier) < STORE_TIERS)
+  while (atomic_load_explicit (&store->tiers[tier].full, memory_order_relaxed)
+         && tier_after (store, tier) < STORE_TIERS)
     tier = tier_after (store, tier);
   return tier;
 }
@@ -155,8 +152,8 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
     }
     object = (struct object *) room;
     owner = next_owner;
-    worker->batch[batched] =
-        (struct append){ .object = object, .slot = (uint32_t) slot };
+    worker->batch[batched]
+        = (struct append){ .object = object, .slot = (uint32_t) slot };
     worker->pages[batched++] = page;
     room += object_units (object->length) * OBJECT_UNIT;
     if (batched == BATCH_PAGES) {
@@ -167,8 +164,7 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       tier = skip_full_tiers (store, wanted);
     }
   }
-  if (batched > 0 &&
-      flush (store, worker, owner, batched, placement) == -1)
+  if (batched > 0 && flush (store, worker, owner, batched, placement) == -1)
     return -1;
   return 0;
 }
@@ -205,10 +201,8 @@ write_part (struct store *store, struct worker *worker,
             const struct page_part *part, const void *from,
             const struct store_placement *placement)
 {
-  unsigned tier = skip_full_tiers (
-      store, first_tier (store, placement->prio));
-  uint64_t opened =
-      atomic_load_explicit (&store->opened, memory_order_relaxed);
+  unsigned tier = skip_full_tiers (store, first_tier (store, placement->prio));
+  uint64_t opened = atomic_load_explicit (&store->opened, memory_order_relaxed);
 
   for (;;) {
     uint32_t freed = room_freed (store);
@@ -234,8 +228,7 @@ write_part (struct store *store, struct worker *worker,
                               placement->cgroup);
     }
     else {
-      worker_make_object (worker, tier, part->slot, worker->page,
-                   worker->room);
+      worker_make_object (worker, tier, part->slot, worker->page, worker->room);
       entry.expected = reading.word;
       entry.pattern = reading.pattern;
       target.owner = object_owner (entry.object, tier, placement);
@@ -273,11 +266,10 @@ touch (struct store *store, uint64_t count, uint64_t offset)
 static void
 note_cgroup (struct store *store, uint32_t cgroup)
 {
-  uint32_t known = atomic_load_explicit (&store->cgroups,
-                                         memory_order_relaxed);
+  uint32_t known = atomic_load_explicit (&store->cgroups, memory_order_relaxed);
 
-  while (known <= cgroup && !atomic_compare_exchange_weak (
-                                &store->cgroups, &known, cgroup + 1))
+  while (known <= cgroup
+         && !atomic_compare_exchange_weak (&store->cgroups, &known, cgroup + 1))
     ;
 }
 
@@ -285,8 +277,8 @@ static int
 begin (struct store *store, uint64_t count, uint64_t offset,
        const struct store_placement *placement, struct worker **worker)
 {
-  if (offset > store->size || count > store->size - offset ||
-      (placement && placement->cgroup >= SLOT_CGROUPS)) {
+  if (offset > store->size || count > store->size - offset
+      || (placement && placement->cgroup >= SLOT_CGROUPS)) {
     errno = EINVAL;
     return -1;
   }

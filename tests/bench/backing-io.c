@@ -118,7 +118,7 @@ main (int argc, char *argv[])
   run.queue = backing_queue_create (run.depth);
   run.ios = calloc (run.depth, sizeof *run.ios);
   buffers
-      = mmap (NULL, (size_t)run.depth * EXTENT_BYTES, PROT_READ | PROT_WRITE,
+      = mmap (NULL, (size_t) run.depth * EXTENT_BYTES, PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (run.queue == NULL || run.ios == NULL || buffers == MAP_FAILED)
     abort ();
@@ -126,7 +126,7 @@ main (int argc, char *argv[])
     run.ios[i] = (struct backing_io){ .backing = run.backing,
                                       .buffer = buffers + i * EXTENT_BYTES };
   for (i = 0; i < run.depth * EXTENT_BYTES / 8; ++i)
-    ((uint64_t *)buffers)[i] = random_number ();
+    ((uint64_t *) buffers)[i] = random_number ();
   while (backing_extent_allocate (run.backing) != -1)
     run.extents++;
   if (run.extents == 0)
@@ -154,7 +154,7 @@ main (int argc, char *argv[])
           done * run.length / took / 1024 / 1024, cpu / done * 1e6);
   backing_queue_free (run.queue);
   backing_close (run.backing);
-  munmap (buffers, (size_t)run.depth * EXTENT_BYTES);
+  munmap (buffers, (size_t) run.depth * EXTENT_BYTES);
   free (run.ios);
   return EXIT_SUCCESS;
 }

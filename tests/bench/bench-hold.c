@@ -123,7 +123,7 @@ static bool
 write_zram (struct holder *holder, const void *page, uint64_t slot)
 {
   do
-    if (pwrite (holder->device, page, PAGE_BYTES, (off_t)(slot * PAGE_BYTES))
+    if (pwrite (holder->device, page, PAGE_BYTES, (off_t) (slot * PAGE_BYTES))
         == PAGE_BYTES)
       return true;
   while (write_back_zram (holder));
@@ -133,7 +133,7 @@ write_zram (struct holder *holder, const void *page, uint64_t slot)
 static void
 read_zram (struct holder *holder, void *page, uint64_t slot)
 {
-  if (pread (holder->device, page, PAGE_BYTES, (off_t)(slot * PAGE_BYTES))
+  if (pread (holder->device, page, PAGE_BYTES, (off_t) (slot * PAGE_BYTES))
       != PAGE_BYTES)
     fail ("pread");
 }
@@ -235,7 +235,7 @@ hold_in_zram (const struct pages *pages, const char *device, const char *sys)
   bytes = holder.device == -1 ? -1 : lseek (holder.device, 0, SEEK_END);
   if (bytes == -1)
     fail (device);
-  run (&holder, pages, (uint64_t)bytes / PAGE_BYTES, &held, &fill_seconds,
+  run (&holder, pages, (uint64_t) bytes / PAGE_BYTES, &held, &fill_seconds,
        &read_seconds);
   show (held, fill_seconds, read_seconds, statistic (&holder, "mm_stat", 3),
         statistic (&holder, "bd_stat", 1));

@@ -81,7 +81,7 @@ static void
 write_zram (struct target *target, const void *buffer, size_t count,
             uint64_t offset)
 {
-  if (pwrite (target->zram, buffer, count, (off_t)offset) != (ssize_t)count)
+  if (pwrite (target->zram, buffer, count, (off_t) offset) != (ssize_t) count)
     fail ("zram");
 }
 
@@ -110,7 +110,7 @@ ratio (struct target *target)
   target->sample (target, &used);
   return used.compr_bytes == 0
              ? 0
-             : (double)used.mem_bytes / (double)used.compr_bytes;
+             : (double) used.mem_bytes / (double) used.compr_bytes;
 }
 
 struct sampler {
@@ -148,7 +148,8 @@ run_writer (void *opaque)
 
   for (size_t i = writer->first; i < writer->last; i++)
     writer->target->write (writer->target, pages_at (writer->pages, i),
-                           PAGE_BYTES, (uint64_t)writer->order[i] * PAGE_BYTES);
+                           PAGE_BYTES,
+                           (uint64_t) writer->order[i] * PAGE_BYTES);
   return NULL;
 }
 
@@ -255,7 +256,7 @@ main (int argc, char *argv[])
   }
   pages_load (&pages, argv[1]);
   parse_codec (argv[2], &codec);
-  count = (double)pages.count;
+  count = (double) pages.count;
   order = calloc (pages.count, sizeof *order);
   if (order == NULL)
     fail ("calloc");
@@ -281,7 +282,7 @@ main (int argc, char *argv[])
   figure_heading ("memory, %s level %d: memory used by compressed bytes; "
                   "%zu pages, %.2f compressed to one",
                   codec_name (codec.kind), codec.level, pages.count,
-                  count * PAGE_BYTES / (double)ours.compr_bytes);
+                  count * PAGE_BYTES / (double) ours.compr_bytes);
   figure ("filled in order", text ("%.3f", ours.filled), beside[0], ours.filled,
           "<=1.03",
           text ("%.1f us a page%s", ours.fill_seconds / count * 1e6,
@@ -302,17 +303,17 @@ main (int argc, char *argv[])
   figure ("  a second after them", text ("%.3f", both.after), "", both.after,
           "-", "");
   figure ("  cleaner copied, bytes a page",
-          text ("%.0f", (double)statistics.bytes_copied / count), "",
-          (double)statistics.bytes_copied / count, "-",
+          text ("%.0f", (double) statistics.bytes_copied / count), "",
+          (double) statistics.bytes_copied / count, "-",
           text ("%" PRIu64 " segments cleaned", statistics.segments_cleaned));
   figure ("  cleaner's CPU, us a page",
-          text ("%.2f", (double)statistics.cleaner_nanoseconds / count / 1e3),
-          "", (double)statistics.cleaner_nanoseconds / count / 1e3, "-", "");
+          text ("%.2f", (double) statistics.cleaner_nanoseconds / count / 1e3),
+          "", (double) statistics.cleaner_nanoseconds / count / 1e3, "-", "");
   figure ("tables, bytes a stored page",
-          text ("%.2f", (double)statistics.meta_bytes
-                            / (double)statistics.pages_stored),
+          text ("%.2f", (double) statistics.meta_bytes
+                            / (double) statistics.pages_stored),
           "zram 16 or 24",
-          (double)statistics.meta_bytes / (double)statistics.pages_stored,
+          (double) statistics.meta_bytes / (double) statistics.pages_stored,
           "<=8.5", "zram's are not in its figures above");
   free (order);
   return EXIT_SUCCESS;

@@ -87,7 +87,7 @@ pick_some (void)
       errno = moved.error;
       fail ("mover_wait");
     }
-    cost.pages += (double)moved.pages / PICKS;
+    cost.pages += (double) moved.pages / PICKS;
   }
   cost.pick = median (times, PICKS);
   return cost;
@@ -143,7 +143,7 @@ main (int argc, char *argv[])
     many = strtoull (argv[3], NULL, 10) / REQUEST * REQUEST;
 
   /* Half of what is free, and 48 bytes a page beside them. */
-  memory = (uint64_t)sysconf (_SC_AVPHYS_PAGES) * PAGE_BYTES / 2;
+  memory = (uint64_t) sysconf (_SC_AVPHYS_PAGES) * PAGE_BYTES / 2;
   if (memory / many < RANDOM_MOST + 48)
     random_bytes = memory / many > 64 ? (memory / many - 48) / 8 * 8 : 16;
 
@@ -171,9 +171,9 @@ main (int argc, char *argv[])
                   "%.0f pages",
                   at_many.pages);
   figure (
-      text ("with %.1f million stored", (double)many / 1048576),
+      text ("with %.1f million stored", (double) many / 1048576),
       text ("%.2f us", thousand (at_many)),
-      text ("%.1f million: %.2f us", (double)few / 1048576, thousand (at_few)),
+      text ("%.1f million: %.2f us", (double) few / 1048576, thousand (at_few)),
       thousand (at_many) / thousand (at_few), "<=1.5",
       text ("median of %d rounds of %d picks", ROUNDS, PICKS));
   mover_free (mover);

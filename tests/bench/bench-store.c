@@ -89,7 +89,7 @@ bare_compress (struct bench *bench, unsigned worker, const char *page,
   const int bound = LZ4_COMPRESSBOUND (PAGE_BYTES);
 
   if (bench->codec.kind == CODEC_LZ4)
-    return (size_t)LZ4_compress_default (page, out, PAGE_BYTES, bound);
+    return (size_t) LZ4_compress_default (page, out, PAGE_BYTES, bound);
   return ZSTD_compress2 (bench->workers[worker].compressor, out,
                          ZSTD_COMPRESSBOUND (PAGE_BYTES), page, PAGE_BYTES);
 }
@@ -103,7 +103,7 @@ bare_decompress (struct bench *bench, unsigned worker, const char *in,
     return PAGE_BYTES;
   }
   if (bench->codec.kind == CODEC_LZ4)
-    return (size_t)LZ4_decompress_safe (in, page, (int)length, PAGE_BYTES);
+    return (size_t) LZ4_decompress_safe (in, page, (int) length, PAGE_BYTES);
   return ZSTD_decompressDCtx (bench->workers[worker].decompressor, page,
                               PAGE_BYTES, in, length);
 }
@@ -240,7 +240,7 @@ note_contents (struct bench *bench, const struct pass *pass)
 
     for (size_t i = 0; i < pass->pages; i++)
       bench->contents[place * pass->pages + i]
-          = (uint32_t)(request * pass->pages + i);
+          = (uint32_t) (request * pass->pages + i);
   }
 }
 
@@ -351,11 +351,11 @@ bench_codec (struct bench *bench, struct codec codec, size_t rounds)
   figure_heading ("store, %s level %d: thousands of pages a second; %zu pages, "
                   "%.2f compressed to one",
                   codec_name (codec.kind), codec.level, bench->pages.count,
-                  (double)bytes / (double)bench->offsets[bench->pages.count]);
+                  (double) bytes / (double) bench->offsets[bench->pages.count]);
   for (size_t i = 0; i < PASSES; i++) {
     double wall[ROUNDS_MOST], peer[ROUNDS_MOST], ratio[ROUNDS_MOST];
     double cpu[ROUNDS_MOST], background[ROUNDS_MOST];
-    const double pages = (double)bench->pages.count;
+    const double pages = (double) bench->pages.count;
 
     if (passes[i].threads > cpus)
       continue;

@@ -74,7 +74,7 @@ open_setup (struct setup *setup)
   struct config_backing backing = {
     .name = "bench",
     .prio = 1,
-    .path = (char *)file,
+    .path = (char *) file,
     .size = slots * PAGE_BYTES,
   };
   struct backing *opened;
@@ -112,7 +112,7 @@ fill (struct setup *setup, uint64_t count, uint64_t shift)
 {
   for (uint64_t i = 0; i < count; i++)
     if (store_write (setup->store, pages_at (&pages, (i + shift) % pages.count),
-                     PAGE_BYTES, (uint64_t)order[i] * PAGE_BYTES, &placement)
+                     PAGE_BYTES, (uint64_t) order[i] * PAGE_BYTES, &placement)
         == -1)
       fail ("store_write");
 }
@@ -127,7 +127,7 @@ write_back (struct setup *setup)
 
   if (writeback_run (setup->writeback, &all, &done) == -1)
     fail ("writeback_run");
-  return (double)done.bytes / (clock_seconds (CLOCK_MONOTONIC) - start);
+  return (double) done.bytes / (clock_seconds (CLOCK_MONOTONIC) - start);
 }
 
 static void
@@ -229,7 +229,7 @@ bare_write (uint64_t bytes)
   start = clock_seconds (CLOCK_MONOTONIC) - start;
   io_uring_queue_exit (&ring);
   close (fd);
-  return (double)bytes / start;
+  return (double) bytes / start;
 }
 
 /* A file system may discard what was punched out when it commits that, which
@@ -333,7 +333,7 @@ measure_rates (unsigned rounds)
   }
   figure_heading ("writeback: all of %" PRIu64 " pages (%.0f MiB) to a file, "
                   "beside fio writing 256 KiB in order; medians of %u rounds",
-                  slots, (double)counters.written_bytes / MIB, rounds);
+                  slots, (double) counters.written_bytes / MIB, rounds);
   show_rate ("to a sparse file", &fresh, rounds);
   show_rate ("to an allocated file", &allocated, rounds);
   return counters.written_bytes;
@@ -358,9 +358,9 @@ measure_bytes (bool overwrite)
   write_back (&setup);
   statistics_of (&setup, &statistics, &counters);
   written
-      = (double)counters.written_bytes / (double)statistics.backings[0].pages;
-  stored = (double)statistics.backings[0].compr_bytes
-           / (double)statistics.backings[0].pages;
+      = (double) counters.written_bytes / (double) statistics.backings[0].pages;
+  stored = (double) statistics.backings[0].compr_bytes
+           / (double) statistics.backings[0].pages;
   figure (overwrite ? "bytes a page, half overwritten" : "bytes a page",
           text ("%.0f", written), text ("compressed %.0f", stored),
           written / stored, "<=1.05",
@@ -422,7 +422,7 @@ read_pages (struct setup *setup, unsigned threads, unsigned request)
     pthread_join (ids[i], NULL);
     done += readers[i].done;
   }
-  return (double)done / (clock_seconds (CLOCK_MONOTONIC) - start);
+  return (double) done / (clock_seconds (CLOCK_MONOTONIC) - start);
 }
 
 static void
@@ -432,7 +432,7 @@ check_pages (struct setup *setup)
 
   for (uint64_t i = 0; i < slots; i += 97) {
     if (store_read (setup->store, page, PAGE_BYTES,
-                    (uint64_t)order[i] * PAGE_BYTES)
+                    (uint64_t) order[i] * PAGE_BYTES)
         == -1)
       fail ("store_read");
     if (memcmp (page, pages_at (&pages, i % pages.count), PAGE_BYTES) != 0) {
@@ -473,10 +473,10 @@ measure_reads (unsigned rounds)
     many[round] = read_pages (&setup, SCATTERED, 1);
   }
   statistics_of (&setup, &statistics, &after);
-  ios = (double)(after.read_ios - counters.read_ios);
+  ios = (double) (after.read_ios - counters.read_ios);
   figure_heading ("reading pages back at random, beside fio reading 4 KiB at "
                   "random; %.1f KiB a read",
-                  (double)(after.read_bytes - counters.read_bytes) / ios
+                  (double) (after.read_bytes - counters.read_bytes) / ios
                       / 1024);
   ours = median (one, rounds);
   peer = median (fio_one, rounds);
@@ -511,9 +511,9 @@ main (int argc, char *argv[])
   pages_load (&pages, argv[1]);
   file = argv[2];
   if (argc > 3)
-    rounds = (unsigned)atoi (argv[3]);
+    rounds = (unsigned) atoi (argv[3]);
   if (argc > 4)
-    copies = (unsigned)atoi (argv[4]);
+    copies = (unsigned) atoi (argv[4]);
   if (rounds < 1 || rounds > ROUNDS_MOST || copies < 1) {
     errno = EINVAL;
     fail ("ROUNDS or COPIES");

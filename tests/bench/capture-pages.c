@@ -113,7 +113,7 @@ open_proc (pid_t pid, const char *name)
   char path[64];
   int fd;
 
-  snprintf (path, sizeof path, "/proc/%d/%s", (int)pid, name);
+  snprintf (path, sizeof path, "/proc/%d/%s", (int) pid, name);
   fd = open (path, O_RDONLY | O_CLOEXEC);
   if (fd == -1)
     fail (path);
@@ -131,7 +131,7 @@ read_mapping (int memory, int pagemap, uint64_t start, uint64_t end,
     char *page;
 
     if (pread (pagemap, &entry, sizeof entry,
-               (off_t)(address / PAGE_BYTES * sizeof entry))
+               (off_t) (address / PAGE_BYTES * sizeof entry))
         != sizeof entry)
       return;
     if (!(entry & PAGEMAP_PRESENT) || (entry & PAGEMAP_FILE))
@@ -143,7 +143,7 @@ read_mapping (int memory, int pagemap, uint64_t start, uint64_t end,
         fail ("realloc");
     }
     page = *pages + *count * PAGE_BYTES;
-    if (pread (memory, page, PAGE_BYTES, (off_t)address) != PAGE_BYTES)
+    if (pread (memory, page, PAGE_BYTES, (off_t) address) != PAGE_BYTES)
       continue;
     counts->seen++;
     if (is_same_filled (page))
@@ -207,7 +207,7 @@ start (const char *command, int *output)
     dup2 (null, STDIN_FILENO);
     dup2 (fds[1], STDOUT_FILENO);
     dup2 (null, STDERR_FILENO);
-    execle ("/bin/sh", "sh", "-c", text, (char *)NULL, environment);
+    execle ("/bin/sh", "sh", "-c", text, (char *) NULL, environment);
     _exit (127);
   }
   setpgid (pid, pid);

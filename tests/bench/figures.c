@@ -31,7 +31,7 @@ pages_load (struct pages *pages, const char *file)
 
   if (fd == -1 || fstat (fd, &status) == -1)
     fail (file);
-  pages->count = (size_t)status.st_size / PAGE_BYTES / 64 * 64;
+  pages->count = (size_t) status.st_size / PAGE_BYTES / 64 * 64;
   if (pages->count == 0) {
     errno = ENODATA;
     fail (file);
@@ -45,7 +45,7 @@ pages_load (struct pages *pages, const char *file)
     got = read (fd, pages->bytes + done, bytes - done);
     if (got <= 0)
       fail (file);
-    done += (size_t)got;
+    done += (size_t) got;
   }
   close (fd);
 }
@@ -55,15 +55,15 @@ sleep_seconds (double seconds)
 {
   struct timespec wait;
 
-  wait.tv_sec = (time_t)seconds;
-  wait.tv_nsec = (long)((seconds - (double)wait.tv_sec) * 1e9);
+  wait.tv_sec = (time_t) seconds;
+  wait.tv_nsec = (long) ((seconds - (double) wait.tv_sec) * 1e9);
   nanosleep (&wait, NULL);
 }
 
 static int
 compare (const void *left, const void *right)
 {
-  const double a = *(const double *)left, b = *(const double *)right;
+  const double a = *(const double *) left, b = *(const double *) right;
 
   return (a > b) - (a < b);
 }
@@ -81,7 +81,7 @@ shuffle (uint32_t *order, size_t count, uint64_t seed)
   uint64_t state = seed * UINT64_C (0x9e3779b97f4a7c15) + 1;
 
   for (size_t i = 0; i < count; i++)
-    order[i] = (uint32_t)i;
+    order[i] = (uint32_t) i;
   for (size_t i = count - 1; i > 0; i--) {
     size_t j;
     uint32_t other;
@@ -89,7 +89,7 @@ shuffle (uint32_t *order, size_t count, uint64_t seed)
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
-    j = (size_t)((state >> 11) % (i + 1));
+    j = (size_t) ((state >> 11) % (i + 1));
     other = order[i];
     order[i] = order[j];
     order[j] = other;

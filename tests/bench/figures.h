@@ -40,7 +40,7 @@ clock_seconds (clockid_t clock)
   struct timespec now;
 
   clock_gettime (clock, &now);
-  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+  return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
 
 extern void sleep_seconds (double seconds);

@@ -115,7 +115,7 @@ main (int argc, char *argv[])
   pages_load (&load.pages, argv[2]);
   load.fill = strcmp (argv[3], "fill") == 0;
   load.write = load.fill || strcmp (argv[3], "write") == 0;
-  depth = (unsigned)strtoul (argv[4], NULL, 10);
+  depth = (unsigned) strtoul (argv[4], NULL, 10);
   if (depth < 1 || depth > DEPTH_MOST) {
     errno = EINVAL;
     fail (argv[4]);
@@ -142,7 +142,7 @@ main (int argc, char *argv[])
       fail_nbd ();
   }
   printf ("%.0f\n",
-          (double)load.completed / (clock_seconds (CLOCK_MONOTONIC) - begin));
+          (double) load.completed / (clock_seconds (CLOCK_MONOTONIC) - begin));
 
   nbd_shutdown (load.nbd, 0);
   nbd_close (load.nbd);

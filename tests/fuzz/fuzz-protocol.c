@@ -14,10 +14,10 @@
 
 extern int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
-#define PROMISE(truth)                                                        \
-  do {                                                                        \
-    if (!(truth))                                                             \
-      abort ();                                                               \
+#define PROMISE(truth)                                                         \
+  do {                                                                         \
+    if (!(truth))                                                              \
+      abort ();                                                                \
   } while (0)
 
 static void

@@ -130,7 +130,7 @@ fill_text (uint64_t *words, uint64_t *state)
     "again, ",  "faster ",  "than ",   "disk.\n", "never ",  "waiting ",
     "for ",     "others. ",
   };
-  char *text = (char *)words;
+  char *text = (char *) words;
   size_t used = 0;
 
   while (used < PAGE) {
@@ -187,7 +187,7 @@ check_page (const struct work *work, size_t page, unsigned pass)
                "page %zu is wrong at byte %zu after pass %u: "
                "%016jx, not %016jx",
                page, i * sizeof (uint64_t), pass,
-               (uintmax_t)work->memory[page][i], (uintmax_t)expected[i]);
+               (uintmax_t) work->memory[page][i], (uintmax_t) expected[i]);
 }
 
 /* The NUMBERth page of an order over all pages. */
@@ -288,10 +288,10 @@ parse_number (const char *text, uint64_t least, uint64_t most)
 
   errno = 0;
   number = strtoumax (text, &end, 10);
-  if (errno != 0 || *text < '0' || *text > '9' || *end != '\0'
-      || number < least || number > most)
-    give_up (2, "%s is not a number from %ju to %ju", text, (uintmax_t)least,
-             (uintmax_t)most);
+  if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || number < least
+      || number > most)
+    give_up (2, "%s is not a number from %ju to %ju", text, (uintmax_t) least,
+             (uintmax_t) most);
   return number;
 }
 
@@ -333,8 +333,8 @@ parse_arguments (int argc, char *argv[], struct work *work, const char **file)
     }
   if (optind != argc - 1)
     give_up (2, "how many MiB?");
-  work->pages = parse_number (argv[optind], 1, SIZE_MAX >> 20)
-                * ((1 << 20) / PAGE);
+  work->pages
+      = parse_number (argv[optind], 1, SIZE_MAX >> 20) * ((1 << 20) / PAGE);
 }
 
 int

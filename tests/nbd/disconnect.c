@@ -41,7 +41,7 @@ static void *
 use_steadily (void *opaque)
 {
   struct nbd_handle *nbd = server_connect ("");
-  uint64_t state = *(const uint64_t *)opaque;
+  uint64_t state = *(const uint64_t *) opaque;
 
   while (!atomic_load (&stop)) {
     uint64_t page = random_next (&state) % (STEADY_BYTES / PAGE);
@@ -75,7 +75,7 @@ vanish (uint64_t number, uint64_t *state)
   for (size_t i = 0; i < REQUEST_BYTES / sizeof data[0]; i++)
     data[i] = number + (i % (PAGE / sizeof data[0]) << 32);
   for (unsigned i = 0; i < requests; i++) {
-    uint64_t offset = LOST_OFFSET + (uint64_t)i * REQUEST_BYTES;
+    uint64_t offset = LOST_OFFSET + (uint64_t) i * REQUEST_BYTES;
 
     if (random_next (state) % 4)
       expect_nbd (nbd_aio_pwrite (nbd, data, REQUEST_BYTES, offset,

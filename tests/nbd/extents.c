@@ -38,7 +38,7 @@ take_extents (void *opaque, const char *context, uint64_t offset,
 {
   struct answer *answer = opaque;
 
-  (void)error;
+  (void) error;
   expect (strcmp (context, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0);
   expect (offset == answer->next);
   for (size_t i = 0; i < count; i += 2) {
@@ -164,8 +164,8 @@ main (int argc, char *argv[])
              count = 1 + random_next (&state) % (SIZE - offset);
 
     if (i % 2) { /* as sane clients ask */
-      offset &= ~(uint64_t)(PAGE - 1);
-      count = (count + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+      offset &= ~(uint64_t) (PAGE - 1);
+      count = (count + PAGE - 1) & ~(uint64_t) (PAGE - 1);
     }
     check_status (offset, count);
     check_one (offset, count);

@@ -43,7 +43,7 @@ use_own_region (struct connection *c)
   uint64_t pages = 1 + random_next (&c->state) % 64,
            first = random_next (&c->state) % (OWN_BYTES / PAGE - pages + 1),
            length = pages * PAGE, at = first * PAGE,
-           offset = (uint64_t)c->number * OWN_BYTES + at;
+           offset = (uint64_t) c->number * OWN_BYTES + at;
 
   switch (random_next (&c->state) % 5) {
   case 0:
@@ -144,7 +144,7 @@ main (int argc, char *argv[])
                       *other = &connections[(i + 1) % CONNECTIONS];
 
     expect_nbd (
-        nbd_pread (other->nbd, buffer, OWN_BYTES, (uint64_t)i * OWN_BYTES, 0));
+        nbd_pread (other->nbd, buffer, OWN_BYTES, (uint64_t) i * OWN_BYTES, 0));
     expect (memcmp (buffer, c->oracle, OWN_BYTES) == 0);
   }
 

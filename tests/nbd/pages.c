@@ -54,13 +54,12 @@ submit (struct nbd_handle *nbd, struct request *request, bool write)
 {
   make_page (request->expected, request->slot);
   if (write)
-    request->cookie =
-        nbd_aio_pwrite (nbd, request->expected, PAGE, request->slot * PAGE,
-                        NBD_NULL_COMPLETION, 0);
+    request->cookie
+        = nbd_aio_pwrite (nbd, request->expected, PAGE, request->slot * PAGE,
+                          NBD_NULL_COMPLETION, 0);
   else
-    request->cookie =
-        nbd_aio_pread (nbd, request->page, PAGE, request->slot * PAGE,
-                       NBD_NULL_COMPLETION, 0);
+    request->cookie = nbd_aio_pread (
+        nbd, request->page, PAGE, request->slot * PAGE, NBD_NULL_COMPLETION, 0);
   expect_nbd (request->cookie);
 }
 
@@ -74,7 +73,7 @@ finish (struct nbd_handle *nbd, struct request *request, bool write)
     expect_nbd (nbd_poll (nbd, -1));
   if (r == -1) {
     if (nbd_get_errno () != (write ? ENOSPC : EIO))
-      die ("page %llu: %s", (unsigned long long)request->slot,
+      die ("page %llu: %s", (unsigned long long) request->slot,
            nbd_get_error ());
     bad++;
   }
@@ -113,11 +112,11 @@ main (int argc, char *argv[])
     }
   }
   if (write)
-    printf ("written %llu refused %llu\n", (unsigned long long)good,
-            (unsigned long long)bad);
+    printf ("written %llu refused %llu\n", (unsigned long long) good,
+            (unsigned long long) bad);
   else
-    printf ("right %llu failed %llu wrong %llu\n", (unsigned long long)good,
-            (unsigned long long)bad, (unsigned long long)wrong);
+    printf ("right %llu failed %llu wrong %llu\n", (unsigned long long) good,
+            (unsigned long long) bad, (unsigned long long) wrong);
   nbd_shutdown (nbd, 0);
   nbd_close (nbd);
   return EXIT_SUCCESS;

@@ -28,12 +28,12 @@ static int
 ignore_extents (void *opaque, const char *context, uint64_t offset,
                 uint32_t *entries, size_t count, int *error)
 {
-  (void)opaque;
-  (void)context;
-  (void)offset;
-  (void)entries;
-  (void)count;
-  (void)error;
+  (void) opaque;
+  (void) context;
+  (void) offset;
+  (void) entries;
+  (void) count;
+  (void) error;
   return 0;
 }
 

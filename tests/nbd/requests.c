@@ -31,13 +31,13 @@ choose_range (uint64_t *offset, uint64_t *count)
   if (*count > SIZE - *offset)
     *count = SIZE - *offset;
   if (random_next (&state) % 2) {
-    *offset &= ~(uint64_t)(PAGE - 1);
-    *count = (*count + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    *offset &= ~(uint64_t) (PAGE - 1);
+    *count = (*count + PAGE - 1) & ~(uint64_t) (PAGE - 1);
   }
   else if (random_next (&state) % 2) {
     /* A few bytes, often across the border of two pages. */
     *count = 1 + *count % 64;
-    *offset = (*offset & ~(uint64_t)(PAGE - 1)) + PAGE - 32;
+    *offset = (*offset & ~(uint64_t) (PAGE - 1)) + PAGE - 32;
     if (*count > SIZE - *offset)
       *count = SIZE - *offset;
   }
@@ -53,8 +53,8 @@ check_range (uint64_t offset, uint64_t count)
       if (buffer[i] != oracle[offset + i])
         die ("byte %" PRIu64 " read with %" PRIu64 "+%" PRIu64
              " is 0x%02x, expected 0x%02x",
-             offset + i, offset, count, (uint8_t)buffer[i],
-             (uint8_t)oracle[offset + i]);
+             offset + i, offset, count, (uint8_t) buffer[i],
+             (uint8_t) oracle[offset + i]);
 }
 
 static uint32_t

@@ -44,7 +44,7 @@ clean_up (void)
 static void
 interrupted (int signal_number)
 {
-  (void)signal_number;
+  (void) signal_number;
   clean_up ();
   _exit (EXIT_FAILURE);
 }
@@ -80,7 +80,7 @@ server_start (const char *argument, ...)
   server = fork ();
   expect (server >= 0);
   if (server == 0) {
-    execv (program, (char *const *)arguments);
+    execv (program, (char *const *) arguments);
     fprintf (stderr, "%s: %s\n", program, strerror (errno));
     _exit (127);
   }
@@ -133,7 +133,7 @@ uint64_t
 random_seed (int argc, char *argv[])
 {
   uint64_t seed = argc > 1 ? strtoull (argv[1], NULL, 0)
-                           : (uint64_t)time (NULL) * 1000003 + getpid ();
+                           : (uint64_t) time (NULL) * 1000003 + getpid ();
 
   printf ("seed %" PRIu64 "\n", seed);
   fflush (stdout);
@@ -174,7 +174,7 @@ random_fill (uint64_t *state, void *buffer, size_t count)
       from = words[word % 8];
       n = strlen (from);
     }
-    if (n > (size_t)(end - p))
+    if (n > (size_t) (end - p))
       n = end - p;
     memcpy (p, from, n);
     p += n;

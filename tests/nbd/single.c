@@ -15,7 +15,7 @@ use (const char *threads)
   struct nbd_handle *nbd = nbd_create ();
   char program[4096], page[PAGE], read[PAGE];
   char *arguments[]
-      = { program,    "-s", "--exit-with-parent", (char *)threads, "tierswap",
+      = { program,    "-s", "--exit-with-parent", (char *) threads, "tierswap",
           "size=64M", NULL };
   uint64_t state = 1;
 

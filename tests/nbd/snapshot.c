@@ -42,7 +42,7 @@ main (void)
 
   for (unsigned i = 0; i < PAGES; i++) {
     random_fill (&state, page, PAGE);
-    expect_nbd (nbd_pwrite (device, page, PAGE, (uint64_t)i * PAGE, 0));
+    expect_nbd (nbd_pwrite (device, page, PAGE, (uint64_t) i * PAGE, 0));
   }
   after = read_all (early, &after_size);
   late = server_connect ("stats");

@@ -93,8 +93,7 @@ static void
 change (unsigned char *buffer, uint64_t count, uint64_t offset, unsigned what,
         uint64_t *seed)
 {
-  const struct store_placement *placement =
-      &placements[random_next (seed) % 3];
+  const struct store_placement *placement = &placements[random_next (seed) % 3];
   uint64_t start, end;
   int r;
 
@@ -133,9 +132,10 @@ client (void *argument)
 
   while (!stop) {
     uint64_t offset = random_next (&seed) % MODEL_SIZE;
-    uint64_t count =
-        1 + random_next (&seed) %
-                (random_next (&seed) % 8 ? 4 * PAGE : MOST_PAGES * PAGE);
+    uint64_t count
+        = 1
+          + random_next (&seed)
+                % (random_next (&seed) % 8 ? 4 * PAGE : MOST_PAGES * PAGE);
     unsigned what = random_next (&seed) % 10;
 
     if (random_next (&seed) % 2) {
@@ -169,8 +169,8 @@ model_start (struct store *s)
   for (unsigned i = 0; i < MODEL_PAGES; ++i)
     pthread_mutex_init (&locks[i], NULL);
   for (uintptr_t i = 0; i < THREADS; ++i)
-    assert_int_equal (
-        pthread_create (&threads[i], NULL, client, (void *) i), 0);
+    assert_int_equal (pthread_create (&threads[i], NULL, client, (void *) i),
+                      0);
 }
 
 uint64_t

@@ -98,8 +98,8 @@ rig_add (struct rig *rig, const char *name, unsigned prio, unsigned extents)
 }
 
 unsigned
-rig_write (struct rig *rig, unsigned first, unsigned count,
-           enum page_kind kind, const struct store_placement *placement)
+rig_write (struct rig *rig, unsigned first, unsigned count, enum page_kind kind,
+           const struct store_placement *placement)
 {
   unsigned char page[PAGE_BYTES];
 
@@ -108,7 +108,8 @@ rig_write (struct rig *rig, unsigned first, unsigned count,
 
     page_make (page, kind, seed);
     if (store_write (rig->store, page, PAGE_BYTES,
-                     (uint64_t) (first + i) * PAGE_BYTES, placement) == -1) {
+                     (uint64_t) (first + i) * PAGE_BYTES, placement)
+        == -1) {
       assert_int_equal (errno, ENOSPC);
       return i;
     }
@@ -128,8 +129,8 @@ rig_check (struct rig *rig, unsigned first, unsigned count)
     if (!rig->pages[i].written)
       continue;
     page_make (expected, rig->pages[i].kind, rig->pages[i].seed);
-    if (store_read (rig->store, page, PAGE_BYTES,
-                    (uint64_t) i * PAGE_BYTES) == -1)
+    if (store_read (rig->store, page, PAGE_BYTES, (uint64_t) i * PAGE_BYTES)
+        == -1)
       fail_msg ("page %u is not read: %s", i, strerror (errno));
     if (memcmp (page, expected, PAGE_BYTES) != 0)
       fail_msg ("page %u is wrong", i);
@@ -199,8 +200,7 @@ void
 rig_settle (struct rig *rig)
 {
   /* A command that moves nothing comes after what goes by itself. */
-  struct writeback_command nothing = { .cgroup = SLOT_CGROUPS - 1,
-                                       .tier = -1 };
+  struct writeback_command nothing = { .cgroup = SLOT_CGROUPS - 1, .tier = -1 };
   struct writeback_counters before, after, done;
 
   do {
@@ -209,6 +209,6 @@ rig_settle (struct rig *rig)
       if (writeback_run (rig->writeback, &nothing, &done) == -1)
         assert_int_equal (errno, EDQUOT);
     writeback_get_counters (rig->writeback, &after);
-  } while (before.segments != after.segments ||
-           before.pages_demoted != after.pages_demoted);
+  } while (before.segments != after.segments
+           || before.pages_demoted != after.pages_demoted);
 }

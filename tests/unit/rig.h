@@ -78,13 +78,13 @@ rig_command (struct rig *rig, const struct writeback_command *command);
 extern void rig_settle (struct rig *rig);
 
 /* Wait until a condition holds, with a bound that is far from it. */
-#define rig_wait(condition)                                               \
-  do {                                                                    \
-    for (unsigned tries_ = 0; !(condition); ++tries_) {                   \
-      if (tries_ == 6000)                                                 \
-        fail_msg ("this did not come about: %s", #condition);             \
-      rig_pause ();                                                       \
-    }                                                                     \
+#define rig_wait(condition)                                                    \
+  do {                                                                         \
+    for (unsigned tries_ = 0; !(condition); ++tries_) {                        \
+      if (tries_ == 6000)                                                      \
+        fail_msg ("this did not come about: %s", #condition);                  \
+      rig_pause ();                                                            \
+    }                                                                          \
   } while (0)
 extern void rig_pause (void);
 

@@ -19,7 +19,7 @@ test_units (void **state)
   char *back = get_buffer (EXTENT_BYTES);
   unsigned i;
 
-  (void)state;
+  (void) state;
   assert_non_null (cipher);
   assert_non_null (other);
   fill (plain, EXTENT_BYTES, 3);
@@ -92,12 +92,12 @@ check_encrypted (struct backing *backing, const char *disk)
    */
   for (i = 0; i < EXTENTS * EXTENT_BYTES; i += 16)
     if (memcmp (blocks + i, buffer + i % 4096, 16) == 0)
-      fail_msg ("plain text at %llu", (unsigned long long)i);
+      fail_msg ("plain text at %llu", (unsigned long long) i);
   for (i = 0; i < EXTENTS * EXTENT_BYTES; i += 4096)
     for (j = i + 4096; j < EXTENTS * EXTENT_BYTES; j += 4096)
       if (memcmp (blocks + i, blocks + j, 16) == 0)
-        fail_msg ("equal pages at %llu and %llu", (unsigned long long)i,
-                  (unsigned long long)j);
+        fail_msg ("equal pages at %llu and %llu", (unsigned long long) i,
+                  (unsigned long long) j);
 
   /* Every kind of piece comes back. */
   for (i = 0; i < DEPTH; ++i) {
@@ -110,7 +110,7 @@ check_encrypted (struct backing *backing, const char *disk)
   while ((io = backing_queue_wait (queue)) != NULL) {
     assert_int_equal (io->error, 0);
     for (i = 0; i < io->length; i += 4096)
-      assert_true (is_filled ((char *)io->buffer + i, 4096, 1, 0));
+      assert_true (is_filled ((char *) io->buffer + i, 4096, 1, 0));
   }
 
   /* Small writes too. */
@@ -135,7 +135,7 @@ test_file (void **state)
                                                  .size = EXTENTS * EXTENT_BYTES,
                                                  .encrypt = true });
 
-  (void)state;
+  (void) state;
   check_encrypted (backing, in_folder ("file"));
   backing_close (backing);
 }
@@ -147,7 +147,7 @@ test_remote (void **state)
   pid_t server;
   struct backing *backing;
 
-  (void)state;
+  (void) state;
   snprintf (disk, sizeof disk, "file=%s", in_folder ("disk"));
   close (open (in_folder ("disk"), O_CREAT | O_WRONLY, 0600));
   assert_int_equal (truncate (in_folder ("disk"), EXTENTS * EXTENT_BYTES), 0);

@@ -16,7 +16,7 @@ test_order (void **state)
   struct extents *extents = extents_create (4);
   uint32_t batch[4];
 
-  (void)state;
+  (void) state;
   assert_int_equal (extents_allocate (extents), 0);
   assert_int_equal (extents_allocate (extents), 1);
   assert_int_equal (extents_allocate (extents), 2);
@@ -52,7 +52,7 @@ test_trimming (void **state)
   uint32_t batch[2];
   int64_t extent;
 
-  (void)state;
+  (void) state;
   extents_allocate (extents);
   extents_allocate (extents);
   extents_free (extents, 1);
@@ -82,7 +82,7 @@ test_resize (void **state)
   bool seen[16] = { false };
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 8; ++i)
     extents_allocate (extents);
   for (i = 0; i < 6; ++i)
@@ -115,7 +115,7 @@ test_resize (void **state)
   assert_int_equal (extents_used (extents), 16);
 
   errno = 0;
-  assert_int_equal (extents_resize (extents, (uint64_t)EXTENTS_MAX + 1, &busy),
+  assert_int_equal (extents_resize (extents, (uint64_t) EXTENTS_MAX + 1, &busy),
                     -1);
   assert_int_equal (errno, EFBIG);
   extents_destroy (extents);
@@ -129,7 +129,7 @@ test_holds (void **state)
   uint32_t batch[2];
   uint64_t busy;
 
-  (void)state;
+  (void) state;
   extents_allocate (extents);
   extents_hold (extents, &first);
   extents_hold (extents, &second);
@@ -161,7 +161,7 @@ test_pause (void **state)
   struct extents *extents = extents_create (2);
   uint32_t batch[2];
 
-  (void)state;
+  (void) state;
   extents_allocate (extents);
   extents_free (extents, 0);
   extents_pause (extents, true);
@@ -194,7 +194,7 @@ test_memory (void **state)
   struct extents *extents = extents_create (UINT64_C (1) << 28); /* 64 TiB */
   unsigned i;
 
-  (void)state;
+  (void) state;
   assert_non_null (extents);
   for (i = 0; i < 1000; ++i)
     assert_int_equal (extents_allocate (extents), i);
@@ -233,7 +233,7 @@ disclaim (uint64_t extent, int who)
 static void *
 use_extents (void *opaque)
 {
-  int who = (intptr_t)opaque;
+  int who = (intptr_t) opaque;
   unsigned random = who * 7919;
   int64_t held[MODEL_HELD];
   unsigned count = 0, step;
@@ -283,7 +283,7 @@ empty_extents (void *opaque)
   size_t i, count;
   int64_t spare;
 
-  (void)opaque;
+  (void) opaque;
   while (model.running > 0) {
     count = extents_take_freed (model.extents, batch, 16);
     for (i = 0; i < count; ++i)
@@ -309,7 +309,7 @@ resize_extents (void *opaque)
   unsigned random = 1;
   uint64_t busy;
 
-  (void)opaque;
+  (void) opaque;
   while (model.running > 0) {
     random = random * 1664525 + 1013904223;
     if (extents_resize (model.extents,
@@ -330,13 +330,13 @@ test_model (void **state)
   bool seen[MODEL_MAX] = { false };
   uint64_t busy, i;
 
-  (void)state;
+  (void) state;
   model.extents = extents_create (MODEL_MIN);
   assert_non_null (model.extents);
   model.running = 4;
   for (i = 0; i < 4; ++i)
     assert_int_equal (pthread_create (&users[i], NULL, use_extents,
-                                      (void *)(intptr_t)(i + 1)),
+                                      (void *) (intptr_t) (i + 1)),
                       0);
   assert_int_equal (pthread_create (&janitor, NULL, empty_extents, NULL), 0);
   assert_int_equal (pthread_create (&resizer, NULL, resize_extents, NULL), 0);

@@ -35,7 +35,7 @@ test_forbidden (void **state)
   char *buffer = get_buffer (EXTENT_BYTES);
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 3; ++i) {
     queues[i] = backing_queue_create (4);
     assert_non_null (queues[i]);

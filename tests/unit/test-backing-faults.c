@@ -58,7 +58,7 @@ test_full (void **state)
   unsigned i;
   int filler;
 
-  (void)state;
+  (void) state;
   mkdir (in_folder ("full"), 0700);
   if (unshare (CLONE_NEWNS) == -1
       || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1
@@ -126,7 +126,7 @@ test_size_limit (void **state)
   char *buffer = get_buffer (EXTENT_BYTES);
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 16; ++i)
     assert_int_equal (backing_extent_allocate (backing), i);
   signal (SIGXFSZ, SIG_IGN);
@@ -172,7 +172,7 @@ test_truncated (void **state)
   struct backing_counters counters;
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 4; ++i) {
     assert_int_equal (backing_extent_allocate (backing), i);
     assert_int_equal (write_extent (queue, backing, buffer, i), 0);

@@ -44,7 +44,7 @@ test_create (void **state)
   struct stat st;
   mode_t mask = umask (0);
 
-  (void)state;
+  (void) state;
   backing = open_file ("new", 8 * MIB + 5000);
   umask (mask);
   assert_int_equal (stat (in_folder ("new"), &st), 0);
@@ -79,7 +79,7 @@ test_refused (void **state)
   struct backing *backing;
   struct backing_options options = { .name = "wrong", .size = MIB };
 
-  (void)state;
+  (void) state;
   expect_no_open (&options, EINVAL, "path or a uri");
   options.path = in_folder ("a");
   options.uri = "nbd://localhost";
@@ -131,7 +131,7 @@ test_no_direct (void **state)
   struct backing_queue *queue;
   char *buffer = get_buffer (EXTENT_BYTES);
 
-  (void)state;
+  (void) state;
   mkdir (in_folder ("ram"), 0700);
   if (unshare (CLONE_NEWNS) == -1
       || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1
@@ -166,7 +166,7 @@ test_invalid (void **state)
   struct backing_counters counters;
   unsigned i;
 
-  (void)state;
+  (void) state;
 #define IO(op, at, length, offset)                                             \
   do_io (queue, backing, BACKING_##op, at, length, offset)
   assert_int_equal (IO (READ, buffer + 512, 4096, 0), EINVAL);
@@ -224,7 +224,7 @@ test_round_trip (void **state)
   unsigned i, issued = 0, random = 1;
   uint64_t bytes = 0;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < EXTENTS; ++i)
     assert_int_equal (backing_extent_allocate (backing), i);
   assert_int_equal (backing_extent_allocate (backing), -1);
@@ -306,7 +306,7 @@ test_left_over (void **state)
   int file = open (in_folder ("left"), O_CREAT | O_WRONLY, 0600);
   struct backing *backing;
 
-  (void)state;
+  (void) state;
   assert_int_equal (pwrite (file, "before", 6, MIB - 6), 6);
   close (file);
   assert_in_range (blocks_of ("left"), 1, MIB);
@@ -325,7 +325,7 @@ test_punch (void **state)
   char *buffer = get_buffer (EXTENT_BYTES);
   unsigned i;
 
-  (void)state;
+  (void) state;
   fill (buffer, EXTENT_BYTES, 1);
   for (i = 0; i < 64; ++i) {
     assert_int_equal (backing_extent_allocate (backing), i);
@@ -366,7 +366,7 @@ test_resize (void **state)
   char *buffer = get_buffer (EXTENT_BYTES), *error;
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 4; ++i)
     assert_int_equal (backing_extent_allocate (backing), i);
   assert_int_equal (backing_extent_allocate (backing), -1);
@@ -419,7 +419,7 @@ test_draining (void **state)
   struct backing_queue *queue = backing_queue_create (1);
   char *buffer = get_buffer (4096);
 
-  (void)state;
+  (void) state;
   assert_int_equal (backing_extent_allocate (backing), 0);
   backing_set_draining (backing, true);
   assert_int_equal (backing_state (backing), BACKING_DRAINING);
@@ -443,7 +443,7 @@ read_on_thread (void *opaque)
   int error
       = do_io (arguments[0], arguments[1], BACKING_READ, arguments[2], 4096, 0);
 
-  return (void *)(intptr_t)error;
+  return (void *) (intptr_t) error;
 }
 
 static void
@@ -454,7 +454,7 @@ test_hand_over (void **state)
   void *arguments[3] = { queue, backing, get_buffer (4096) };
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 3; ++i) {
     pthread_t thread;
     void *error;
@@ -534,7 +534,7 @@ test_threads (void **state)
   char *error;
   unsigned i;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < THREADS; ++i) {
     workers[i] = (struct worker){ .backings = backings, .number = i };
     assert_int_equal (

@@ -150,7 +150,7 @@ test_frozen (void **state)
   unsigned i, done = 0;
   int64_t extent;
 
-  (void)state;
+  (void) state;
   if (!mount_small (&frozen))
     skip ();
   backing = open_backing (&(struct backing_options){
@@ -243,7 +243,7 @@ test_closed_while_frozen (void **state)
   struct backing_queue *queue;
   char *buffer = get_buffer (EXTENT_BYTES);
 
-  (void)state;
+  (void) state;
   if (!mount_small (&frozen))
     skip ();
   backing = open_backing (&(struct backing_options){
@@ -278,7 +278,7 @@ test_stopped (void **state)
   unsigned i, done = 0;
   struct stat st;
 
-  (void)state;
+  (void) state;
   if (!have_program ("nbdfuse") || access ("/dev/fuse", R_OK | W_OK) == -1) {
     print_message ("nbdfuse (package libnbd-bin) or /dev/fuse is missing\n");
     skip ();
@@ -288,7 +288,7 @@ test_stopped (void **state)
   snprintf (file, sizeof file, "%s/disk", directory);
   mkdir (directory, 0700);
   fuse = spawn ((const char *const[]){ "nbdfuse", file, uri_of ("s"), NULL });
-  wait_until (stat (file, &st) == 0 && st.st_size == 8 * (int64_t)MIB);
+  wait_until (stat (file, &st) == 0 && st.st_size == 8 * (int64_t) MIB);
 
   backing = open_backing (&(struct backing_options){
       .name = "stopped", .path = file, .deadline = 3 });
@@ -350,7 +350,7 @@ test_device (void **state)
   char *error;
   int device;
 
-  (void)state;
+  (void) state;
   options.path = attach_loop ("disk", 8 * MIB, &device);
   if (options.path == NULL) {
     print_message ("no loop device to be had\n");

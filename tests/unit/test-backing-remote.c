@@ -132,7 +132,7 @@ test_round_trip (void **state)
   char *error;
   unsigned i;
 
-  (void)state;
+  (void) state;
   assert_int_equal (backing_kind (backing), BACKING_NBD);
   assert_int_equal (backing_state (backing), BACKING_ONLINE);
   assert_int_equal (backing_extents (backing), 64);
@@ -187,7 +187,7 @@ test_refused (void **state)
   struct backing_options options = { .name = "far" };
   pid_t server;
 
-  (void)state;
+  (void) state;
   options.uri = "http://localhost/";
   expect_no_open (&options, EINVAL, "scheme");
   options.size = MIB;
@@ -235,7 +235,7 @@ test_pieces (void **state)
   struct flight flight;
   struct backing_counters counters;
 
-  (void)state;
+  (void) state;
   start_flight (&flight);
   write_all (&flight, backing, 0);
   expect_all (&flight, backing, 0);
@@ -255,7 +255,7 @@ test_slow (void **state)
   struct backing *backing = open_remote ("s", 0, 0);
   struct flight flight;
 
-  (void)state;
+  (void) state;
   start_flight (&flight);
   write_all (&flight, backing, 7);
   expect_all (&flight, backing, 7);
@@ -272,7 +272,7 @@ test_few_connections (void **state)
   struct backing *backing = open_remote ("s", 0, 0);
   struct flight flight;
 
-  (void)state;
+  (void) state;
   start_flight (&flight);
   write_all (&flight, backing, 3);
   expect_all (&flight, backing, 3);
@@ -289,7 +289,7 @@ test_late (void **state)
   struct flight flight;
   pid_t server;
 
-  (void)state;
+  (void) state;
   forget_messages ();
   backing = open_remote ("late", 8 * MIB, 0);
   assert_int_equal (messages_with ("cannot be reached now"), 1);
@@ -327,7 +327,7 @@ test_killed (void **state)
   struct backing_counters counters;
   unsigned i;
 
-  (void)state;
+  (void) state;
   snprintf (disk, sizeof disk, "file=%s", in_folder ("disk"));
   close (open (in_folder ("disk"), O_CREAT | O_WRONLY, 0600));
   assert_int_equal (truncate (in_folder ("disk"), 16 * MIB), 0);
@@ -387,7 +387,7 @@ test_unsettled (void **state)
   unsigned i;
   double back;
 
-  (void)state;
+  (void) state;
   for (i = 0; i < 4; ++i)
     assert_int_equal (backing_extent_allocate (backing), i);
   assert_int_equal (
@@ -415,7 +415,7 @@ test_other_export (void **state)
   struct backing *backing = open_remote ("s", 0, 0);
   struct flight flight;
 
-  (void)state;
+  (void) state;
   start_flight (&flight);
   forget_messages ();
   kill_child (server);
@@ -459,7 +459,7 @@ test_hung (void **state)
   unsigned overdue = 0;
   unsigned i;
 
-  (void)state;
+  (void) state;
   start_flight (&flight);
   write_all (&flight, backing, 5);
   stop_child (server);
@@ -500,7 +500,7 @@ test_errors (void **state)
   struct backing_counters counters;
   unsigned i;
 
-  (void)state;
+  (void) state;
   snprintf (trigger, sizeof trigger, "error-pwrite-file=%s",
             in_folder ("fail"));
   server = NBDKIT ("s", "--filter=error", "memory", "16M",
@@ -579,7 +579,7 @@ test_mixed (void **state)
   struct backing_io ios[3 * EACH], *io;
   unsigned i, reads = 0;
 
-  (void)state;
+  (void) state;
   backings[0] = open_remote ("fast", 0, 0);
   backings[1] = open_remote ("slow", 0, 0);
   backings[2] = open_backing (&(struct backing_options){
@@ -634,7 +634,7 @@ test_one_of_two_dies (void **state)
                              .length = 4096 };
   unsigned i;
 
-  (void)state;
+  (void) state;
   assert_int_equal (backing_queue_submit (queue, &lost), 0);
   for (i = 0; i < 100; ++i) {
     assert_int_equal (backing_queue_submit (queue, &fine), 0);
@@ -661,7 +661,7 @@ test_tls (void **state)
   struct flight flight;
   pid_t server;
 
-  (void)state;
+  (void) state;
   if (!have_program ("psktool")) {
     print_message ("psktool (package gnutls-bin) is missing\n");
     skip ();

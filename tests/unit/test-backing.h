@@ -47,16 +47,16 @@ static char folder[] = "backing-XXXXXX";
 static int
 remove_one (const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-  (void)st;
-  (void)type;
-  (void)ftw;
+  (void) st;
+  (void) type;
+  (void) ftw;
   return remove (path);
 }
 
 static UNUSED int
 make_folder (void **state)
 {
-  (void)state;
+  (void) state;
   strcpy (folder, "backing-XXXXXX");
   return mkdtemp (folder) ? 0 : -1;
 }
@@ -79,7 +79,7 @@ remove_folder (void **state)
   static const char *const mounts[] = { "mount", "full", "ram", "fuse" };
   unsigned i;
 
-  (void)state;
+  (void) state;
   /* Of a test that failed. */
   for (i = 0; i < sizeof mounts / sizeof mounts[0]; ++i)
     umount2 (in_folder (mounts[i]), MNT_DETACH);
@@ -124,7 +124,7 @@ static pthread_mutex_t messages_lock = PTHREAD_MUTEX_INITIALIZER;
 static UNUSED void
 keep_message (enum message_kind kind, const char *text)
 {
-  (void)kind;
+  (void) kind;
   if (getenv ("TEST_VERBOSE"))
     print_message ("%s\n", text);
   pthread_mutex_lock (&messages_lock);
@@ -286,7 +286,7 @@ spawn (const char *const *arguments)
         && (freopen ("/dev/null", "w", stdout) == NULL
             || freopen ("/dev/null", "w", stderr) == NULL))
       _exit (126);
-    execvp (arguments[0], (char *const *)arguments);
+    execvp (arguments[0], (char *const *) arguments);
     _exit (127);
   }
   return pid;

@@ -58,7 +58,7 @@ write_conf (unsigned which)
 static int
 setup (void **state)
 {
-  (void)state;
+  (void) state;
   assert_non_null (mkdtemp (folder));
   snprintf (conf, sizeof conf, "%s/conf", folder);
   snprintf (ssd, sizeof ssd, "%s/ssd", folder);
@@ -72,7 +72,7 @@ setup (void **state)
 static int
 teardown (void **state)
 {
-  (void)state;
+  (void) state;
   device_free (device);
   unlink (conf);
   unlink (ssd);
@@ -84,7 +84,7 @@ teardown (void **state)
 static void *
 use (void *data)
 {
-  unsigned parity = *(unsigned *)data;
+  unsigned parity = *(unsigned *) data;
   static uint64_t versions[PAGES];
   unsigned char page[PAGE_BYTES], read[PAGE_BYTES];
   uint64_t seed = parity;
@@ -115,17 +115,17 @@ use (void *data)
 static int
 count (void *opaque, const char *name, const char *value, bool writable)
 {
-  (void)writable;
+  (void) writable;
   if (!name[0] || !value[0])
     atomic_fetch_add (&wrong, 1);
-  ++*(unsigned *)opaque;
+  ++*(unsigned *) opaque;
   return 0;
 }
 
 static void *
 look (void *data)
 {
-  (void)data;
+  (void) data;
   while (!atomic_load (&stop)) {
     json_t *json = statistics_json (device);
     unsigned attributes = 0;
@@ -161,7 +161,7 @@ set (void *data)
     { "tier.dense.level", "4" },       { "cgroup./.writeback_size", "100" },
   };
 
-  (void)data;
+  (void) data;
   while (!atomic_load (&stop))
     for (unsigned i = 0; i < sizeof values / sizeof values[0]; ++i) {
       char *error = NULL;
@@ -183,7 +183,7 @@ test_changes (void **state)
   pthread_t threads[4];
   unsigned reloaded = 0;
 
-  (void)state;
+  (void) state;
   for (unsigned i = 0; i < 4; ++i)
     assert_int_equal (pthread_create (&threads[i], NULL, mains[i],
                                       i < 2 ? &parities[i] : NULL),

@@ -187,13 +187,12 @@ test_many_owners (void **state)
     placement.cgroup = slot % OWNERS;
     page_make (page, PAGE_HALF, i);
     assert_int_equal (
-        store_write (store, page, PAGE, (uint64_t) slot * PAGE, &placement),
-        0);
+        store_write (store, page, PAGE, (uint64_t) slot * PAGE, &placement), 0);
   }
   for (unsigned slot = 0; slot < OWNERS * PAGES; ++slot) {
     page_make (page, PAGE_HALF, content[slot]);
-    assert_int_equal (
-        store_read (store, back, PAGE, (uint64_t) slot * PAGE), 0);
+    assert_int_equal (store_read (store, back, PAGE, (uint64_t) slot * PAGE),
+                      0);
     if (content[slot])
       assert_memory_equal (page, back, PAGE);
   }
@@ -235,10 +234,8 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_density),
-    cmocka_unit_test (test_at_the_limit),
-    cmocka_unit_test (test_tier_limit),
-    cmocka_unit_test (test_many_owners),
+    cmocka_unit_test (test_density),    cmocka_unit_test (test_at_the_limit),
+    cmocka_unit_test (test_tier_limit), cmocka_unit_test (test_many_owners),
     cmocka_unit_test (test_lowered),
   };
 

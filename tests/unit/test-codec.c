@@ -27,8 +27,8 @@ round_trip (struct codec_context *context, struct codec codec)
     }
     assert_in_range (length, 1, sizeof out - 1);
     memset (back, 0xee, sizeof back);
-    assert_int_equal (
-        codec_decompress (context, codec.kind, out, length, back), 0);
+    assert_int_equal (codec_decompress (context, codec.kind, out, length, back),
+                      0);
     assert_memory_equal (page, back, sizeof page);
   }
 }
@@ -66,8 +66,8 @@ test_none (void **state)
 
   (void) state;
   page_make (page, PAGE_TEXT, 1);
-  assert_int_equal (
-      codec_compress (context, 0, codec, page, out, sizeof out), 0);
+  assert_int_equal (codec_compress (context, 0, codec, page, out, sizeof out),
+                    0);
   codec_context_free (context);
 }
 
@@ -118,8 +118,8 @@ test_hostile (void **state)
     for (unsigned i = 0; i < 1 + round % 5; ++i)
       in[random_next (&seed) % length] ^= 1 << random_next (&seed) % 8;
     memset (guarded + PAGE_BYTES, 0x5a, 64);
-    if (codec_decompress (context, kind, in, length - round % 2, guarded) ==
-        -1) {
+    if (codec_decompress (context, kind, in, length - round % 2, guarded)
+        == -1) {
       assert_int_equal (errno, EIO);
       refused++;
     }
@@ -148,10 +148,8 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_names),
-    cmocka_unit_test (test_none),
-    cmocka_unit_test (test_levels),
-    cmocka_unit_test (test_level_changes),
+    cmocka_unit_test (test_names),   cmocka_unit_test (test_none),
+    cmocka_unit_test (test_levels),  cmocka_unit_test (test_level_changes),
     cmocka_unit_test (test_hostile),
   };
 

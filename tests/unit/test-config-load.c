@@ -51,7 +51,7 @@ refused (const char *name, int line, int expected, const char *phrase)
 static int
 set_up (void **state)
 {
-  (void)state;
+  (void) state;
   if (mkdtemp (folder) == NULL)
     return -1;
   snprintf (path, sizeof path, "%s/tierswap.conf", folder);
@@ -61,7 +61,7 @@ set_up (void **state)
 static int
 remove_file (void **state)
 {
-  (void)state;
+  (void) state;
   unlink (path);
   return 0;
 }
@@ -69,7 +69,7 @@ remove_file (void **state)
 static int
 tear_down (void **state)
 {
-  (void)state;
+  (void) state;
   return rmdir (folder);
 }
 
@@ -80,7 +80,7 @@ test_good_file (void **state)
   char *error = NULL;
   struct config *config;
 
-  (void)state;
+  (void) state;
   put (text, strlen (text));
   config = config_load (path, &error);
   if (config == NULL)
@@ -94,7 +94,7 @@ test_good_file (void **state)
 static void
 test_missing_file (void **state)
 {
-  (void)state;
+  (void) state;
   refused (path, 0, ENOENT, "No such file");
   refused ("", 0, ENOENT, "No such file");
 }
@@ -104,7 +104,7 @@ test_unreadable_file (void **state)
 {
   uid_t user = geteuid ();
 
-  (void)state;
+  (void) state;
   put ("", 0);
   assert_int_equal (chmod (path, 0), 0);
   /* A mode does not keep root out. */
@@ -119,7 +119,7 @@ test_unreadable_file (void **state)
 static void
 test_directory (void **state)
 {
-  (void)state;
+  (void) state;
   refused (folder, 0, EISDIR, "directory");
 }
 
@@ -127,7 +127,7 @@ test_directory (void **state)
 static void
 test_pipe (void **state)
 {
-  (void)state;
+  (void) state;
   alarm (60); /* that would be for ever */
   assert_int_equal (mkfifo (path, 0600), 0);
   refused (path, 0, EINVAL, "regular file");
@@ -137,7 +137,7 @@ test_pipe (void **state)
 static void
 test_device (void **state)
 {
-  (void)state;
+  (void) state;
   refused ("/dev/zero", 0, EINVAL, "regular file");
 }
 
@@ -148,7 +148,7 @@ test_large_file (void **state)
   char *text = malloc (size + 1), *error = NULL;
   struct config *config;
 
-  (void)state;
+  (void) state;
   assert_non_null (text);
   memset (text, '\n', size + 1);
   put (text, size);
@@ -169,7 +169,7 @@ test_nul_byte (void **state)
 {
   static const char text[] = "size = 64M\n# \0\npool { }\n";
 
-  (void)state;
+  (void) state;
   put (text, sizeof text - 1);
   refused (path, 2, EINVAL, "NUL byte");
 }
@@ -179,7 +179,7 @@ test_mistake (void **state)
 {
   static const char text[] = "size = 64M\n\npool { limit = some }\n";
 
-  (void)state;
+  (void) state;
   put (text, sizeof text - 1);
   refused (path, 3, EINVAL, "\"some\" is not a size");
 }

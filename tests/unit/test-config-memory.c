@@ -37,7 +37,7 @@ put (const char *path, const char *text)
   FILE *file;
 
   assert_true (snprintf (name, sizeof name, "%s%s", root, path)
-               < (int)sizeof name);
+               < (int) sizeof name);
   for (char *p = name + strlen (root) + 1; (p = strchr (p, '/')) != NULL; p++) {
     *p = '\0';
     mkdir (name, 0700);
@@ -53,16 +53,16 @@ static int
 remove_entry (const char *path, const struct stat *status, int type,
               struct FTW *where)
 {
-  (void)status;
-  (void)type;
-  (void)where;
+  (void) status;
+  (void) type;
+  (void) where;
   return remove (path);
 }
 
 static int
 set_up (void **state)
 {
-  (void)state;
+  (void) state;
   strcpy (strrchr (root, '-'), "-XXXXXX");
   return mkdtemp (root) != NULL ? 0 : -1;
 }
@@ -70,14 +70,14 @@ set_up (void **state)
 static int
 tear_down (void **state)
 {
-  (void)state;
+  (void) state;
   return nftw (root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void
 test_nothing_to_read (void **state)
 {
-  (void)state;
+  (void) state;
   assert_int_equal (config_memory_limit (root, GIB), GIB);
   put ("/proc/self/mountinfo", V2);
   assert_int_equal (config_memory_limit (root, GIB), GIB);
@@ -91,7 +91,7 @@ test_nothing_to_read (void **state)
 static void
 test_unified (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo", V2);
   put ("/proc/self/cgroup", "0::/system.slice/tierswap.service\n");
   put ("/sys/fs/cgroup/system.slice/tierswap.service/memory.max",
@@ -104,7 +104,7 @@ test_unified (void **state)
 static void
 test_unified_without_limit (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo", V2);
   put ("/proc/self/cgroup", "0::/a\n");
   put ("/sys/fs/cgroup/a/memory.max", "max\n");
@@ -114,7 +114,7 @@ test_unified_without_limit (void **state)
 static void
 test_ancestor (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo", V2);
   put ("/proc/self/cgroup", "0::/a/b/c\n");
   put ("/sys/fs/cgroup/a/b/c/memory.max", "max\n");
@@ -127,7 +127,7 @@ test_ancestor (void **state)
 static void
 test_root_cgroup (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo", V2);
   put ("/proc/self/cgroup", "0::/\n");
   put ("/sys/fs/cgroup/memory.max", "134217728\n");
@@ -137,7 +137,7 @@ test_root_cgroup (void **state)
 static void
 test_controllers (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo", V1_CPU V1);
   put ("/proc/self/cgroup", "5:cpu,cpuacct:/x\n4:blkio,memory:/box\n0::/y\n");
   put ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
@@ -151,7 +151,7 @@ test_controllers (void **state)
 static void
 test_hybrid (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo",
        V1 "33 20 0:30 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
   put ("/proc/self/cgroup", "4:memory:/box\n0::/\n");
@@ -163,7 +163,7 @@ test_hybrid (void **state)
 static void
 test_container (void **state)
 {
-  (void)state;
+  (void) state;
   put ("/proc/self/mountinfo",
        "32 20 0:29 /box/1 /sys/fs/cgroup/memory ro - cgroup cgroup "
        "rw,memory\n");
@@ -181,10 +181,10 @@ test_this_machine (void **state)
 {
   uint64_t memory = config_machine_memory ();
 
-  (void)state;
+  (void) state;
   assert_true (memory > 0);
-  assert_true (memory <= (uint64_t)sysconf (_SC_PHYS_PAGES)
-                             * (uint64_t)sysconf (_SC_PAGESIZE));
+  assert_true (memory <= (uint64_t) sysconf (_SC_PHYS_PAGES)
+                             * (uint64_t) sysconf (_SC_PAGESIZE));
 }
 
 int

@@ -313,7 +313,7 @@ test_long_value (void **state)
   char text[4500] = "size = \"x";
   struct mistake mistake = { text, 1, "\xc3\xa4...\" is not a size", "512M" };
 
-  (void)state;
+  (void) state;
   for (int i = 0; i < 2000; i++)
     strcat (text, "\xc3\xa4");
   strcat (text, "\"");
@@ -333,7 +333,7 @@ test_many_cgroups (void **state)
   struct mistake mistake
       = { text, CONFIG_CGROUPS + 1, "one cgroup too many", "at most 4096" };
 
-  (void)state;
+  (void) state;
   assert_non_null (text);
   for (int i = 0; i < CONFIG_CGROUPS; i++)
     p += sprintf (p, "cgroup /%d { }\n", i);
@@ -357,11 +357,12 @@ main (void)
   for (size_t i = 0; i < MISTAKES; i++) {
     snprintf (names[i], sizeof names[i], "mistake %zu, line %d", i + 1,
               mistakes[i].line);
-    tests[i] = (struct CMUnitTest)cmocka_unit_test_prestate (
-        test_mistake, (void *)(uintptr_t)&mistakes[i]);
+    tests[i] = (struct CMUnitTest) cmocka_unit_test_prestate (
+        test_mistake, (void *) (uintptr_t) &mistakes[i]);
     tests[i].name = names[i];
   }
-  tests[MISTAKES] = (struct CMUnitTest)cmocka_unit_test (test_long_value);
-  tests[MISTAKES + 1] = (struct CMUnitTest)cmocka_unit_test (test_many_cgroups);
+  tests[MISTAKES] = (struct CMUnitTest) cmocka_unit_test (test_long_value);
+  tests[MISTAKES + 1]
+      = (struct CMUnitTest) cmocka_unit_test (test_many_cgroups);
   return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ refused (const char *text, uint64_t memory, int expected)
 static void
 test_numbers (void **state)
 {
-  (void)state;
+  (void) state;
   assert_int_equal (size ("0", 0), 0);
   assert_int_equal (size ("1", 0), 1);
   assert_int_equal (size ("0004096", 0), 4096);
@@ -62,7 +62,7 @@ test_numbers (void **state)
 static void
 test_suffixes (void **state)
 {
-  (void)state;
+  (void) state;
   assert_int_equal (size ("64K", 0), 65536);
   assert_int_equal (size ("64k", 0), 65536);
   assert_int_equal (size ("512M", 0), 512 * MIB);
@@ -85,7 +85,7 @@ test_suffixes (void **state)
 static void
 test_too_large_nonsense (void **state)
 {
-  (void)state;
+  (void) state;
   refused ("99999999999999999999999x", 0, EINVAL);
 }
 
@@ -94,7 +94,7 @@ test_percentages (void **state)
 {
   uint64_t memory = 1000 * MIB + 5000;
 
-  (void)state;
+  (void) state;
   assert_int_equal (size ("100%", memory), 1000 * MIB + 4096);
   assert_int_equal (size ("50%", memory), 500 * MIB);
   assert_int_equal (size ("200%", memory), 2000 * MIB + 8192);
@@ -118,7 +118,7 @@ test_format (void **state)
     "0", "1", "1000", "1K", "1025K", "512M", "8G", "3T", "2P", "7E",
   };
 
-  (void)state;
+  (void) state;
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
     assert_string_equal (config_format_size (size (sizes[i], 0)).text,
                          sizes[i]);

@@ -31,7 +31,7 @@ read_one (unsigned thread, unsigned round)
   snprintf (text, sizeof text,
             "# a comment\n%.*ssize = %" PRIu64 "\ntier \"t%u\" { codec = zstd "
             "prio = %u }\n",
-            (int)lines, "\n\n\n\n\n\n\n", size, thread, mistaken ? 5 : 4);
+            (int) lines, "\n\n\n\n\n\n\n", size, thread, mistaken ? 5 : 4);
   config = config_parse (name, text, &error);
   if (mistaken) {
     snprintf (expected, sizeof expected, "%s:%u: prio is \"5\";", name,

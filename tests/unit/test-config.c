@@ -70,7 +70,7 @@ test_embedded_default (void **state)
   char *error = NULL;
   struct config *config = config_load (NULL, &error);
 
-  (void)state;
+  (void) state;
   assert_non_null (config);
   assert_null (config->file);
   check_default (config);
@@ -93,7 +93,7 @@ test_empty_file (void **state)
     "writeback { limit = 0 }",
   };
 
-  (void)state;
+  (void) state;
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     struct config *config = read_text (texts[i]);
 
@@ -124,7 +124,7 @@ test_every_option (void **state)
   const struct config_tier *tiers = config->tiers;
   const struct config_backing *backings = config->backings;
 
-  (void)state;
+  (void) state;
   assert_int_equal (config->size, 8192 * MIB);
   assert_int_equal (config->pool_limit, 64 * MIB);
   assert_string_equal (config->state, "/run/tierswap/state");
@@ -190,7 +190,7 @@ test_percentages (void **state)
                    "tier a { prio = 1  codec = lz4  limit = 20% }\n"
                    "cgroup / { limit = '10%' }\n");
 
-  (void)state;
+  (void) state;
   assert_int_equal (config->size, memory * 3 * 4096);
   assert_int_equal (config->pool_limit, memory * 40 / 100 * 4096);
   assert_int_equal (config->tiers[0].limit, memory * 20 / 100 * 4096);
@@ -207,7 +207,7 @@ test_root_cgroup (void **state)
                                      "backing c { prio = 4 path = /dev/x }\n"
                                      "backing d { prio = 3 path = /dev/y }\n");
 
-  (void)state;
+  (void) state;
   assert_int_equal (config->cgroups_count, 1);
   assert_int_equal (config->cgroups[0].prio, 2);
   assert_int_equal (config->cgroups[0].writeback_prio, 3);
@@ -252,7 +252,7 @@ test_inheritance (void **state)
                    "cgroup / { writeback_prio = 1 writeback_size = 2000 }\n"
                    "cgroup /other/deep/down { }\n");
 
-  (void)state;
+  (void) state;
   assert_int_equal (config->cgroups_count, 6);
   assert_string_equal (config->cgroups[0].path, "/");
   check_cgroup (config, "/", 1, 1, 2000, 0);
@@ -273,7 +273,7 @@ test_prios_without_tier (void **state)
   struct config *config
       = read_text ("cgroup / { prio = 4 writeback_prio = 3 }\n");
 
-  (void)state;
+  (void) state;
   check_cgroup (config, "/", 4, 3, 0, 0);
   config_free (config);
 }
@@ -291,7 +291,7 @@ test_bounds (void **state)
       "writeback { high = 1 low = 0 age = 4294967295 limit = 7E }\n"
       "cgroup / { prio = 4 writeback_prio = 0 limit = 4M }\n");
 
-  (void)state;
+  (void) state;
   assert_int_equal (config->size, 4096);
   assert_int_equal (config->pool_limit, 4 * MIB);
   assert_int_equal (config->tiers[0].codec.level, -65537);
@@ -317,7 +317,7 @@ test_layout (void **state)
       "backing 'd' { prio = 2 path = '/it\\'s \\\\ \"here\"' }\n"
       "backing \"e\" { prio = 3 path = \"/a # b // {c} \\\" d\" } # end");
 
-  (void)state;
+  (void) state;
   assert_int_equal (config->size, 64 * MIB);
   assert_int_equal (config->tiers[0].line, 5);
   assert_string_equal (config->tiers[0].name, "fa");

@@ -28,7 +28,7 @@ static struct control *control;
 static int
 setup (void **state)
 {
-  (void)state;
+  (void) state;
   assert_non_null (mkdtemp (folder));
   snprintf (path, sizeof path, "%s/socket", folder);
   assert_int_equal (device_create (NULL, "64M", &device), 0);
@@ -39,7 +39,7 @@ setup (void **state)
 static int
 teardown (void **state)
 {
-  (void)state;
+  (void) state;
   device_free (device);
   return rmdir (folder);
 }
@@ -49,7 +49,7 @@ start (void **state)
 {
   char *error;
 
-  (void)state;
+  (void) state;
   if (control_start (device, path, &control, &error) == 0)
     return 0;
   print_error ("%s\n", error);
@@ -59,7 +59,7 @@ start (void **state)
 static int
 stop (void **state)
 {
-  (void)state;
+  (void) state;
   control_stop (control);
   control = NULL;
   return access (path, F_OK) == -1 && errno == ENOENT ? 0 : -1;
@@ -84,7 +84,7 @@ try_connect (void)
   assert_int_not_equal (fd, -1);
   setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  if (connect (fd, (const struct sockaddr *)&a, sizeof a) == -1) {
+  if (connect (fd, (const struct sockaddr *) &a, sizeof a) == -1) {
     close (fd);
     return -1;
   }
@@ -112,7 +112,7 @@ say (int fd, const void *bytes, size_t count)
     if (n <= 0)
       return;
     p += n;
-    count -= (size_t)n;
+    count -= (size_t) n;
   }
 }
 
@@ -184,7 +184,7 @@ test_mode (void **state)
 {
   struct stat st;
 
-  (void)state;
+  (void) state;
   assert_int_equal (lstat (path, &st), 0);
   assert_true (S_ISSOCK (st.st_mode));
   assert_int_equal (st.st_mode & 07777, 0600);
@@ -197,7 +197,7 @@ test_places (void **state)
 {
   char other[200];
 
-  (void)state;
+  (void) state;
   refused ("", EINVAL);
   memset (other, 'x', sizeof other - 1);
   other[sizeof other - 1] = '\0';
@@ -221,7 +221,7 @@ test_stale (void **state)
   const struct sockaddr_un a = address ();
   int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-  assert_int_equal (bind (fd, (const struct sockaddr *)&a, sizeof a), 0);
+  assert_int_equal (bind (fd, (const struct sockaddr *) &a, sizeof a), 0);
   close (fd);
   assert_int_equal (try_connect (), -1);
   assert_int_equal (start (state), 0);
@@ -250,13 +250,13 @@ test_garbage (void **state)
   char bytes[PROTOCOL_LINE];
   uint64_t seed = 1;
 
-  (void)state;
+  (void) state;
   for (unsigned i = 0; i < 50; ++i) {
     int fd = connected ();
 
     for (size_t j = 0; j < sizeof bytes; ++j) {
       seed = seed * UINT64_C (6364136223846793005) + 1;
-      bytes[j] = (char)(seed >> 56);
+      bytes[j] = (char) (seed >> 56);
     }
     say (fd, bytes, sizeof bytes);
     shutdown (fd, SHUT_WR);
@@ -272,7 +272,7 @@ test_long_lines (void **state)
   char answer[PROTOCOL_LINE];
   int fd = connected ();
 
-  (void)state;
+  (void) state;
   /* One that is just short enough, and is an answer longer than its line. */
   memset (line, ' ', sizeof line);
   memcpy (line, "[\"get\",\"size\"]", 14);
@@ -297,7 +297,7 @@ test_long_lines (void **state)
 static void
 test_half_a_line (void **state)
 {
-  (void)state;
+  (void) state;
   for (unsigned i = 0; i < 50; ++i) {
     int fd = connected ();
 
@@ -311,7 +311,7 @@ test_half_a_line (void **state)
 static void
 test_vanishes (void **state)
 {
-  (void)state;
+  (void) state;
   for (unsigned i = 0; i < 50; ++i) {
     int fd = connected ();
 
@@ -327,7 +327,7 @@ test_100_connections (void **state)
 {
   int fds[100];
 
-  (void)state;
+  (void) state;
   for (unsigned i = 0; i < 100; ++i) {
     fds[i] = connected ();
     say (fds[i], "[\"get\",", 7);
@@ -351,7 +351,7 @@ test_stalls (void **state)
   ssize_t n;
   size_t sent = 0;
 
-  (void)state;
+  (void) state;
   fcntl (fd, F_SETFL, O_NONBLOCK);
   do {
     struct pollfd can = { .fd = fd, .events = POLLOUT };
@@ -359,7 +359,7 @@ test_stalls (void **state)
     is_well ();
     n = send (fd, request + sent % 11, 11 - sent % 11, MSG_NOSIGNAL);
     if (n > 0)
-      sent += (size_t)n;
+      sent += (size_t) n;
     else if (poll (&can, 1, 200) == 0)
       break; /* nothing more fits into its socket */
   } while (sent < (64 << 20));
@@ -378,7 +378,7 @@ test_order (void **state)
   char line[PROTOCOL_LINE];
   int fd = connected ();
 
-  (void)state;
+  (void) state;
   say (fd, requests, strlen (requests));
   shutdown (fd, SHUT_WR);
   hear (fd, line, sizeof line);

@@ -21,8 +21,8 @@ resident (struct arena *arena, uint32_t frame)
   unsigned char pages[FRAME_BYTES / 4096];
   unsigned n = 0;
 
-  assert_int_equal (
-      mincore (arena_frame (arena, frame), FRAME_BYTES, pages), 0);
+  assert_int_equal (mincore (arena_frame (arena, frame), FRAME_BYTES, pages),
+                    0);
   for (unsigned i = 0; i < sizeof pages; ++i)
     n += pages[i] & 1;
   return n;
@@ -136,8 +136,8 @@ test_threads (void **state)
   (void) state;
   assert_int_equal (arena_create (&shared, FRAMES, 2), 0);
   for (unsigned i = 0; i < 4; ++i)
-    assert_int_equal (
-        pthread_create (&threads[i], NULL, take_and_give, NULL), 0);
+    assert_int_equal (pthread_create (&threads[i], NULL, take_and_give, NULL),
+                      0);
   for (unsigned i = 0; i < 4; ++i)
     pthread_join (threads[i], NULL);
   /* All are there again. */

@@ -88,8 +88,8 @@ add (struct backings *backings, unsigned i)
   struct backing *backing;
   char *error = NULL;
 
-  if (backings_open (&config, &backing, &error) == -1 ||
-      backings_add (backings, &config, backing, true, &error) == -1) {
+  if (backings_open (&config, &backing, &error) == -1
+      || backings_add (backings, &config, backing, true, &error) == -1) {
     print_message ("%s\n", error);
     free (error);
     fail ();
@@ -149,9 +149,10 @@ operate (struct store *store, struct backings *backings,
   case 6:
     pthread_mutex_lock (backings->lock);
     index = backings_find (backings, names[i]);
-    if (index != -1 &&
-        backing_resize (backings->list[index].backing,
-                        (8 + random_next (seed) % 9) * MIB, &error) == -1)
+    if (index != -1
+        && backing_resize (backings->list[index].backing,
+                           (8 + random_next (seed) % 9) * MIB, &error)
+               == -1)
       assert_non_null (error);
     free (error);
     pthread_mutex_unlock (backings->lock);

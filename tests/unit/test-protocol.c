@@ -42,7 +42,7 @@ refuses (const char *line, size_t length)
 static void
 test_taken (void **state)
 {
-  (void)state;
+  (void) state;
   takes ("[\"status\"]", 1, "status");
   takes (" [ \"set\" , \"pool.limit\",\"2G\" ] \r", 3, "2G");
   takes ("[\"drain\",\"\"]", 2, "");
@@ -76,7 +76,7 @@ test_refused (void **state)
   };
   char deep[PROTOCOL_LINE];
 
-  (void)state;
+  (void) state;
   for (size_t i = 0; i < sizeof lines / sizeof lines[0]; ++i)
     refuses (lines[i], strlen (lines[i]));
   refuses ("[\"a\0b\"]", 7);
@@ -95,7 +95,7 @@ is_line (char *line, const char *expected)
 static void
 test_answers (void **state)
 {
-  (void)state;
+  (void) state;
   is_line (protocol_result (json_pack ("{s:i}", "a", 1)),
            "{\"result\":{\"a\":1}}\n");
   is_line (protocol_progress ("half of it"), "{\"progress\":\"half of it\"}\n");

@@ -42,8 +42,8 @@ make_store (void)
 static void
 make_page (unsigned char page[PAGE], uint64_t n)
 {
-  static const enum page_kind kinds[] = { PAGE_TEXT, PAGE_POINTERS,
-                                          PAGE_RANDOM };
+  static const enum page_kind kinds[]
+      = { PAGE_TEXT, PAGE_POINTERS, PAGE_RANDOM };
 
   if (n % 8 == 0) {
     page_make (page, n % 16 ? PAGE_WIDE : PAGE_SMALL, n);
@@ -109,8 +109,8 @@ run (void *(*function) (void *) )
 
   torn = failed = 0;
   for (uintptr_t i = 0; i < THREADS; ++i)
-    assert_int_equal (
-        pthread_create (&threads[i], NULL, function, (void *) i), 0);
+    assert_int_equal (pthread_create (&threads[i], NULL, function, (void *) i),
+                      0);
   for (unsigned i = 0; i < THREADS; ++i)
     pthread_join (threads[i], NULL);
   assert_int_equal (torn, 0);
@@ -143,8 +143,8 @@ own_bytes (void *argument)
     if (back != counts[slot])
       torn++;
     counts[slot] = random_next (&seed);
-    if (store_write (store, &counts[slot], sizeof counts[slot], offset,
-                     &root) == -1)
+    if (store_write (store, &counts[slot], sizeof counts[slot], offset, &root)
+        == -1)
       failed++;
   }
   return NULL;

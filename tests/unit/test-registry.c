@@ -36,7 +36,7 @@ write_conf (void)
 static int
 setup (void **state)
 {
-  (void)state;
+  (void) state;
   assert_non_null (mkdtemp (folder));
   snprintf (conf, sizeof conf, "%s/conf", folder);
   snprintf (ssd, sizeof ssd, "%s/ssd", folder);
@@ -50,7 +50,7 @@ setup (void **state)
 static int
 teardown (void **state)
 {
-  (void)state;
+  (void) state;
   device_free (device);
   unlink (conf);
   unlink (ssd);
@@ -81,7 +81,7 @@ shows (const char *name, const char *value)
 static void
 test_shown (void **state)
 {
-  (void)state;
+  (void) state;
   shows ("size", "67108864");
   shows ("pool.limit", "33554432");
   shows ("tier.fast.prio", "1");
@@ -124,7 +124,7 @@ test_unknown (void **state)
 {
   char longest[300];
 
-  (void)state;
+  (void) state;
   unknown ("");
   unknown (".");
   unknown ("..");
@@ -176,7 +176,7 @@ collect (void *opaque, const char *name, const char *value, bool writable)
 {
   struct names *names = opaque;
 
-  (void)value;
+  (void) value;
   if (writable)
     snprintf (names->names[names->count++], REGISTRY_NAME, "%s", name);
   return 0;
@@ -188,7 +188,7 @@ test_walk (void **state)
   struct met met = { 0, 0 };
   struct names names = { .count = 0 };
 
-  (void)state;
+  (void) state;
   assert_int_equal (registry_walk (device, meet, &met), 7);
   assert_true (met.all > 60 && met.all < 100);
   assert_true (met.writable > 10);
@@ -234,7 +234,7 @@ refused (const char *name, const char *value, int code)
 static void
 test_stored (void **state)
 {
-  (void)state;
+  (void) state;
   stores ("pool.limit", "24M", "25165824");
   stores ("pool.limit", "33554432", "33554432");
   stores ("tier.fast.limit", "8M", "8388608");
@@ -282,7 +282,7 @@ test_refused (void **state)
                                          "cgroup./.writeback_prio",
                                          "cgroup./.writeback_size" };
 
-  (void)state;
+  (void) state;
   for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; ++i)
     for (size_t j = 0; j < sizeof numbers / sizeof numbers[0]; ++j)
       refused (numeric[i], numbers[j], EINVAL);
@@ -323,7 +323,7 @@ read_only (void *opaque, const char *name, const char *value, bool writable)
 {
   struct names *names = opaque;
 
-  (void)value;
+  (void) value;
   if (!writable)
     snprintf (names->names[names->count++], REGISTRY_NAME, "%s", name);
   return 0;
@@ -334,7 +334,7 @@ test_read_only (void **state)
 {
   struct names names = { .count = 0 };
 
-  (void)state;
+  (void) state;
   registry_walk (device, read_only, &names);
   assert_true (names.count > 40);
   for (unsigned i = 0; i < names.count; ++i)

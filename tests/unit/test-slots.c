@@ -11,8 +11,7 @@ static struct wake keeper;
 static void
 test_object_words (void **state)
 {
-  static const uint64_t segments[] = { 0, 1, 12345,
-                                       (UINT64_C (1) << 33) - 1 };
+  static const uint64_t segments[] = { 0, 1, 12345, (UINT64_C (1) << 33) - 1 };
   static const uint32_t units[] = { 0, 1, 65535 };
   static const uint32_t lengths[] = { 1, 2, 1500, 4095, 4096 };
 
@@ -36,9 +35,16 @@ static void
 test_patterns (void **state)
 {
   static const uint64_t patterns[] = {
-    0, 1, UINT64_MAX, 42, UINT64_C (0xaaaaaaaaaaaaaaaa),
-    UINT64_C (0xdeadbeefdeadbeef), UINT64_C (1) << 45, UINT64_C (1) << 44,
-    UINT64_C (1) << 63, (uint64_t) INT64_MIN >> 20,
+    0,
+    1,
+    UINT64_MAX,
+    42,
+    UINT64_C (0xaaaaaaaaaaaaaaaa),
+    UINT64_C (0xdeadbeefdeadbeef),
+    UINT64_C (1) << 45,
+    UINT64_C (1) << 44,
+    UINT64_C (1) << 63,
+    (uint64_t) INT64_MIN >> 20,
   };
   struct slots slots = { 0 };
   unsigned wide = 0;

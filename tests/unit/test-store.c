@@ -132,8 +132,7 @@ test_alignment (void **state)
       memcpy (oracle + offset, buffer, count);
     }
     else if (what == 4) {
-      assert_int_equal (store_zero (store, count, offset, round % 2, &root),
-                        0);
+      assert_int_equal (store_zero (store, count, offset, round % 2, &root), 0);
       memset (oracle + offset, 0, count);
     }
     else if (what == 5) {
@@ -167,8 +166,7 @@ test_out_of_range (void **state)
   (void) state;
   put (store, 99, PAGE_TEXT, 1);
   memset (page, 1, sizeof page);
-  assert_int_equal (store_write (store, page, 2 * PAGE, 99 * PAGE, &root),
-                    -1);
+  assert_int_equal (store_write (store, page, 2 * PAGE, 99 * PAGE, &root), -1);
   assert_int_equal (errno, EINVAL);
   assert_int_equal (store_write (store, page, 1, 100 * PAGE, &root), -1);
   assert_int_equal (errno, EINVAL);
@@ -189,11 +187,11 @@ test_out_of_range (void **state)
 static void
 test_bad_options (void **state)
 {
-  struct store_options options = { .size = 100 * PAGE,
-                                   .pool_limit = 8 * MIB,
-                                   .tiers = { { 1, { CODEC_LZ4, 0 }, 0 },
-                                              { 1, { CODEC_ZSTD, 1 }, 0 } },
-                                   .tiers_count = 2 };
+  struct store_options options
+      = { .size = 100 * PAGE,
+          .pool_limit = 8 * MIB,
+          .tiers = { { 1, { CODEC_LZ4, 0 }, 0 }, { 1, { CODEC_ZSTD, 1 }, 0 } },
+          .tiers_count = 2 };
   struct store *store;
 
   (void) state;
@@ -234,10 +232,8 @@ test_fall_back (void **state)
 static void
 test_prio (void **state)
 {
-  static const struct store_placement placements[] = { { .prio = 1 },
-                                                       { .prio = 2 },
-                                                       { .prio = 3 },
-                                                       { .prio = 4 } };
+  static const struct store_placement placements[]
+      = { { .prio = 1 }, { .prio = 2 }, { .prio = 3 }, { .prio = 4 } };
   struct store *store = make (64 * MIB, 32 * MIB, 0);
   unsigned char page[PAGE];
   struct store_statistics s;
@@ -245,8 +241,8 @@ test_prio (void **state)
   (void) state;
   for (unsigned i = 0; i < 4; ++i) {
     page_make (page, PAGE_TEXT, i);
-    assert_int_equal (
-        store_write (store, page, PAGE, i * PAGE, &placements[i]), 0);
+    assert_int_equal (store_write (store, page, PAGE, i * PAGE, &placements[i]),
+                      0);
   }
   s = statistics (store);
   assert_int_equal (s.tiers[0].pages, 1);
@@ -420,8 +416,8 @@ test_extents (void **state)
   assert_int_equal (seen.offset[3] + seen.length[3], 64 * MIB);
 
   seen.count = 0;
-  assert_int_equal (
-      store_extents (store, 2 * PAGE, 2001 * PAGE, see, &seen), 0);
+  assert_int_equal (store_extents (store, 2 * PAGE, 2001 * PAGE, see, &seen),
+                    0);
   assert_int_equal (seen.count, 2);
   assert_int_equal (seen.offset[0], 2001 * PAGE);
   assert_int_equal (seen.length[1], PAGE);

@@ -35,8 +35,8 @@ start_server (struct rig *rig)
     /* One thread a connection: with more, nbdkit 1.32 may fail an assertion
      * when a client leaves before it is answered.
      */
-    execlp ("nbdkit", "nbdkit", "-f", "--exit-with-parent", "--threads=1",
-            "-U", socket_path, "memory", "16M", NULL);
+    execlp ("nbdkit", "nbdkit", "-f", "--exit-with-parent", "--threads=1", "-U",
+            socket_path, "memory", "16M", NULL);
     _exit (127);
   }
   rig_wait (stat (socket_path, &st) == 0);
@@ -68,9 +68,8 @@ add_server (struct rig *rig)
   struct tier_backing *b = &rig->backings.list[0];
   struct backing *backing;
   char uri[160], *error = NULL;
-  struct backing_options options = { .name = "far", .uri = uri,
-                                     .size = 16 * MIB,
-                                     .deadline = DEADLINE };
+  struct backing_options options
+      = { .name = "far", .uri = uri, .size = 16 * MIB, .deadline = DEADLINE };
 
   snprintf (uri, sizeof uri, "nbd+unix:///?socket=%s", socket_path);
   if (backing_open (&options, &backing, &error) == -1)
@@ -164,8 +163,9 @@ test_none_takes (void **state)
   kill (nbdkit, SIGCONT);
   rig_wait (readable (rig, 0));
   before = written;
-  rig_wait ((written += rig_write (rig, written, 4300 - written, PAGE_RANDOM,
-                                   &usual)) == 4300);
+  rig_wait (
+      (written += rig_write (rig, written, 4300 - written, PAGE_RANDOM, &usual))
+      == 4300);
   assert_true (written > before);
   rig_check (rig, 0, 4300);
   rig_stop (rig);
@@ -189,15 +189,13 @@ test_drain (void **state)
   backings_drain (&rig->backings, far, true, false);
   pthread_mutex_unlock (&rig->lock);
   writeback_kick (rig->writeback);
-  rig_wait (backing_state (rig->backings.list[far].backing) ==
-            BACKING_FAILED);
+  rig_wait (backing_state (rig->backings.list[far].backing) == BACKING_FAILED);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, 1000, (int) far), 1000);
 
   kill (nbdkit, SIGCONT);
   rig_wait (rig_count (rig, 0, 1000, RIG_MEMORY) == 1000);
-  assert_int_equal (
-      backing_extents_used (rig->backings.list[far].backing), 0);
+  assert_int_equal (backing_extents_used (rig->backings.list[far].backing), 0);
   rig_stop (rig);
   stop_server ();
 }

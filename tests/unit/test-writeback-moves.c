@@ -84,8 +84,7 @@ test_merge (void **state)
       rig->pages[i].written = false;
     }
   writeback_kick (rig->writeback);
-  rig_wait (used (rig, 0) <= 10 &&
-            rig_count (rig, 0, 32 * RAW, 0) >= 7 * RAW);
+  rig_wait (used (rig, 0) <= 10 && rig_count (rig, 0, 32 * RAW, 0) >= 7 * RAW);
   rig_check (rig, 0, 32 * RAW);
   rig_write (rig, 32 * RAW, 20 * RAW, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
@@ -106,8 +105,8 @@ test_merge_ends (void **state)
   (void) state;
   rig_add (rig, "one", 1, 16);
   for (unsigned i = 0; i < 16; ++i) {
-    const struct store_placement placement = { .cgroup = i, .prio = 1,
-                                               .writeback_prio = 1 };
+    const struct store_placement placement
+        = { .cgroup = i, .prio = 1, .writeback_prio = 1 };
 
     rig_write (rig, i * 20, 20, PAGE_RANDOM, &placement);
   }
@@ -117,8 +116,7 @@ test_merge_ends (void **state)
   assert_int_equal (used (rig, 0), 16);
   writeback_get_counters (rig->writeback, &before);
   for (unsigned i = 0; i < 10; ++i)
-    rig_command (rig, &(struct writeback_command){ .cgroup = 99,
-                                                   .tier = -1 });
+    rig_command (rig, &(struct writeback_command){ .cgroup = 99, .tier = -1 });
   writeback_get_counters (rig->writeback, &after);
   assert_int_equal (after.bytes, before.bytes);
   rig_stop (rig);
@@ -129,8 +127,7 @@ static void
 test_merge_within_limit (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct config_writeback config = { .high = 100, .low = 99,
-                                     .limit = 4096 };
+  struct config_writeback config = { .high = 100, .low = 99, .limit = 4096 };
 
   (void) state;
   rig_add (rig, "one", 1, 16);
@@ -209,9 +206,9 @@ in_tier (struct rig *rig, unsigned first, unsigned count, unsigned tier)
 
     if (slot_is_object (word))
       there += owner_tier (atomic_load (
-                   &store_segment (rig->store,
-                                   (uint32_t) slot_segment (word))
-                        ->owner)) == tier;
+                   &store_segment (rig->store, (uint32_t) slot_segment (word))
+                        ->owner))
+               == tier;
   }
   return there;
 }

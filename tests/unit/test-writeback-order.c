@@ -10,7 +10,8 @@
 static struct store_placement
 of_cgroup (unsigned cgroup)
 {
-  return (struct store_placement){ .cgroup = cgroup, .prio = 1,
+  return (struct store_placement){ .cgroup = cgroup,
+                                   .prio = 1,
                                    .writeback_prio = 1 };
 }
 
@@ -85,9 +86,8 @@ test_read_since (void **state)
     rig_check (rig, i, 1);
   /* As many segments as there are: those that stay are not looked at again. */
   assert_int_equal (rig_count (rig, 0, 10 * RAW, RIG_MEMORY), 10 * RAW);
-  writeback_configure (rig->writeback,
-                       &(struct config_writeback){ .high = 100, .low = 99,
-                                                   .age = 5 });
+  writeback_configure (rig->writeback, &(struct config_writeback){
+                                           .high = 100, .low = 99, .age = 5 });
   rig_age (rig, 0, 10 * RAW, 10);
   rig_settle (rig);
   for (unsigned i = 0; i < 10 * RAW; ++i)
@@ -104,8 +104,9 @@ static uint64_t
 looked_at (unsigned pages)
 {
   struct rig *rig = rig_start (64 * MIB);
-  struct pick pick = { .tier = PICK_ANY, .cgroup = PICK_ANY, .classes = 2,
-                       .before = UINT32_MAX };
+  struct pick pick = {
+    .tier = PICK_ANY, .cgroup = PICK_ANY, .classes = 2, .before = UINT32_MAX
+  };
   uint64_t before;
 
   for (unsigned i = 0; i < 3; ++i) {

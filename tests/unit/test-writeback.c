@@ -27,8 +27,7 @@ test_high_and_low (void **state)
   (void) state;
   rig_add (rig, "one", 1, 256);
   writeback_configure (rig->writeback, &config);
-  while (store_memory_used (rig->store) + 2 * EXTENT_BYTES <
-         percent (rig, 75))
+  while (store_memory_used (rig->store) + 2 * EXTENT_BYTES < percent (rig, 75))
     pages += rig_write (rig, pages, 10, PAGE_RANDOM, &usual);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, pages, RIG_MEMORY), pages);
@@ -81,8 +80,8 @@ static void
 test_age (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct store_placement other = { .cgroup = 1, .prio = 1,
-                                   .writeback_prio = 1 };
+  struct store_placement other
+      = { .cgroup = 1, .prio = 1, .writeback_prio = 1 };
   struct config_writeback config = { .high = 100, .low = 99, .age = 1000 };
 
   (void) state;
@@ -107,8 +106,8 @@ static void
 test_command_by_age (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct store_placement other = { .cgroup = 1, .prio = 1,
-                                   .writeback_prio = 1 };
+  struct store_placement other
+      = { .cgroup = 1, .prio = 1, .writeback_prio = 1 };
   struct writeback_command command = RIG_ALL;
 
   (void) state;
@@ -149,8 +148,8 @@ test_command_by_cgroup (void **state)
   (void) state;
   rig_add (rig, "one", 1, 64);
   for (unsigned i = 0; i < 600; ++i) {
-    struct store_placement placement = { .cgroup = i % 3, .prio = 1,
-                                         .writeback_prio = 1 };
+    struct store_placement placement
+        = { .cgroup = i % 3, .prio = 1, .writeback_prio = 1 };
     rig_write (rig, i, 1, PAGE_RANDOM, &placement);
   }
   command.cgroup = 1;
@@ -169,8 +168,8 @@ test_command_by_tier (void **state)
   (void) state;
   rig_add (rig, "one", 1, 64);
   for (unsigned i = 0; i < 600; ++i) {
-    struct store_placement placement = { .prio = 1 + i % 2,
-                                         .writeback_prio = 1 };
+    struct store_placement placement
+        = { .prio = 1 + i % 2, .writeback_prio = 1 };
     rig_write (rig, i, 1, PAGE_HALF, &placement);
   }
   command.tier = 0;
@@ -223,8 +222,8 @@ static void
 test_writeback_size (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct store_placement large = { .prio = 1, .writeback_prio = 1,
-                                   .writeback_size = 4096 };
+  struct store_placement large
+      = { .prio = 1, .writeback_prio = 1, .writeback_size = 4096 };
   struct writeback_command command = RIG_ALL;
 
   (void) state;
@@ -244,10 +243,10 @@ static void
 test_next_prio (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct store_placement first = { .cgroup = 1, .prio = 1,
-                                   .writeback_prio = 1 };
-  struct store_placement third = { .cgroup = 3, .prio = 1,
-                                   .writeback_prio = 3 };
+  struct store_placement first
+      = { .cgroup = 1, .prio = 1, .writeback_prio = 1 };
+  struct store_placement third
+      = { .cgroup = 3, .prio = 1, .writeback_prio = 3 };
   struct config_backing gone = {
     .name = "gone",
     .prio = 2,
@@ -286,8 +285,8 @@ static void
 test_daily_limit (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct config_writeback config = { .high = 50, .low = 10, .age = 1,
-                                     .limit = MIB };
+  struct config_writeback config
+      = { .high = 50, .low = 10, .age = 1, .limit = MIB };
   struct writeback_command command = RIG_ALL;
   struct writeback_counters done, now;
 
