@@ -3,13 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "common/message.h"
+#include "policy/config.h"
 #include "policy/protect.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -33,6 +38,36 @@ spare_from_oom (void)
   return n == -1 ? -1 : 0;
 }
 
+/* The warm part of the heap: a share of the machine's memory, in bounds. */
+#define WARM_SHARE 16
+#define WARM_LEAST (UINT64_C (4) << 20)
+#define WARM_MOST (UINT64_C (32) << 20)
+
+/* Never trim the heap, never map anything of usual size outside of it, and
+ * have one for all threads: then what is touched here and freed again is what
+ * they will be given.
+ */
+static void
+warm_heap (void)
+{
+  uint64_t bytes = config_machine_memory () / WARM_SHARE;
+  void *heap;
+
+  if (bytes < WARM_LEAST)
+    bytes = WARM_LEAST;
+  if (bytes > WARM_MOST)
+    bytes = WARM_MOST;
+  mallopt (M_ARENA_MAX, 1);
+  mallopt (M_MMAP_THRESHOLD, 32 << 20);
+  mallopt (M_TRIM_THRESHOLD, INT_MAX);
+  heap = malloc (bytes);
+  if (heap)
+    memset (heap, 1, bytes);
+  /* Not seen by the compiler as a store that nobody reads. */
+  __asm__ volatile("" : : "r"(heap) : "memory");
+  free (heap);
+}
+
 /* "; what: why" */
 static void
 add (char *list, size_t room, const char *what)
@@ -50,6 +85,7 @@ protect_process (void)
 
   if (mlockall (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == -1)
     add (failed, sizeof failed, "mlockall needs CAP_IPC_LOCK");
+  warm_heap ();
   if (prctl (PR_SET_IO_FLUSHER, 1, 0, 0, 0) == -1)
     add (failed, sizeof failed, "PR_SET_IO_FLUSHER needs CAP_SYS_RESOURCE");
   if (spare_from_oom () == -1)

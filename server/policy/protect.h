@@ -7,6 +7,10 @@
  * - Allocation never waits for reclaim I/O, which may be our own:
  *   PR_SET_IO_FLUSHER, inherited by the threads started later.
  * - The OOM killer looks elsewhere: oom_score_adj -1000.
+ * - Memory for the buffers of threads is there before they come: what a front
+ *   end's thread allocates for its first large request is needed just when the
+ *   machine has no memory left but what that request will free.  So all
+ *   threads share one heap, and a part of it is touched now.
  */
 #ifndef TIERSWAP_PROTECT_H
 #define TIERSWAP_PROTECT_H
