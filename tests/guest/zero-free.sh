@@ -22,7 +22,7 @@ grep -E '^(MemTotal|MemFree)' /proc/meminfo
 
 SECONDS=0
 say "the program begins"
-"$touch_pages" -k real -w "$waiting" "$size" &
+"$touch_pages" -k real -o sequential -w "$waiting" "$size" &
 program=$!
 wait_until 1000 "the program waits" program_waits
 grep -E '^(MemFree|SwapTotal|SwapFree)' /proc/meminfo
