@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,10 @@
 #include "policy/config.h"
 #include "policy/protect.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
@@ -68,6 +73,44 @@ warm_heap (void)
   free (heap);
 }
 
+/* With all memory gone, the kernel lets a real-time thread take pages from half
+ * of what it keeps back from others; without that the first page that is
+ * touched anew, of a stack or of a table, is waited for for ever, because it
+ * would have to be made free by writing to us.  Threads inherit it.
+ */
+static int
+become_real_time (void)
+{
+  const struct sched_param parameters = { .sched_priority = 1 };
+
+  return sched_setscheduler (0, SCHED_RR, &parameters);
+}
+
+/* Read-only data of a library that is larger (of ICU, say) is not ours. */
+#define DATA_BYTES (512UL << 10)
+
+/* Bring in the program and its libraries: what is not there when memory is gone
+ * cannot be read in any more.  What fails is brought in by its first use.
+ */
+static void
+touch_program (void)
+{
+  FILE *maps = fopen ("/proc/self/maps", "re");
+  char line[4352], access[5];
+  unsigned long start, end, inode;
+
+  if (!maps)
+    return;
+  while (fgets (line, sizeof line, maps))
+    if (sscanf (line, "%lx-%lx %4s %*s %*s %lu", &start, &end, access, &inode)
+            == 4
+        && inode != 0 && access[0] == 'r'
+        && (access[1] == 'w' || access[2] == 'x' || end - start <= DATA_BYTES))
+      madvise ((void *) (uintptr_t) start, end - start,
+               access[1] == 'w' ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+  fclose (maps);
+}
+
 /* "; what: why" */
 static void
 add (char *list, size_t room, const char *what)
@@ -85,9 +128,12 @@ protect_process (void)
 
   if (mlockall (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == -1)
     add (failed, sizeof failed, "mlockall needs CAP_IPC_LOCK");
+  touch_program ();
   warm_heap ();
   if (prctl (PR_SET_IO_FLUSHER, 1, 0, 0, 0) == -1)
     add (failed, sizeof failed, "PR_SET_IO_FLUSHER needs CAP_SYS_RESOURCE");
+  if (become_real_time () == -1)
+    add (failed, sizeof failed, "SCHED_RR needs CAP_SYS_NICE");
   if (spare_from_oom () == -1)
     add (failed, sizeof failed, "oom_score_adj needs CAP_SYS_RESOURCE");
   if (failed[0])

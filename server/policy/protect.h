@@ -6,6 +6,10 @@
  *   This also mends what a plain MCL_FUTURE (nbdkit --swap) would do to them.
  * - Allocation never waits for reclaim I/O, which may be our own:
  *   PR_SET_IO_FLUSHER, inherited by the threads started later.
+ * - With no memory left the kernel still gives it some: SCHED_RR, inherited
+ *   too.
+ * - The program and its libraries are touched, so that serving the first
+ *   request takes little new memory.
  * - The OOM killer looks elsewhere: oom_score_adj -1000.
  * - Memory for the buffers of threads is there before they come: what a front
  *   end's thread allocates for its first large request is needed just when the

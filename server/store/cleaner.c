@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -376,7 +377,10 @@ cleaner_run (void *data)
   struct store *store = data;
   uint64_t opened = 0, now;
   bool rested = false;
+  const struct sched_param normal = { 0 };
 
+  /* Where those who serve are real-time threads, it is not one of them. */
+  pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal);
   while (!atomic_load (&store->stop)) {
     /* Once at rest, only a change wakes it. */
     if (rested)
