@@ -43,7 +43,10 @@ run nbdinfo --map --totals "nbd+unix:///?socket=$socket"
 echo "\$ nbdcopy 'nbd+unix:///stats?socket=$socket' - | jq ."
 stats .
 echo
-say "swapoff brings every page back; the program compares all of them once more."
+say "swapoff brings every page back, so there must be room for them; then the program"
+say "compares all of them once more."
+echo "\$ echo max > $cgroups/$group/memory.max"
+echo max > "$cgroups/$group/memory.max"
 run swapoff "$device"
 swapped=
 rm "$waiting"
