@@ -21,6 +21,7 @@
 #define STORE_TIERS 4
 #define STORE_BACKINGS 4
 #define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
+#define STORE_CGROUPS (1 << 16)
 
 struct store;
 
@@ -129,6 +130,23 @@ struct store_backing_statistics {
 struct store_cgroup_statistics {
   uint64_t pages_memory, pages_backing, pages_same, compr_bytes;
 };
+
+/* Some of the cgroups, a bit an index. */
+struct store_cgroup_set {
+  uint64_t bits[STORE_CGROUPS / 64];
+};
+
+static inline void
+store_cgroup_set_add (struct store_cgroup_set *set, uint32_t cgroup)
+{
+  set->bits[cgroup / 64] |= UINT64_C (1) << cgroup % 64;
+}
+
+static inline bool
+store_cgroup_set_has (const struct store_cgroup_set *set, uint32_t cgroup)
+{
+  return set->bits[cgroup / 64] >> cgroup % 64 & 1;
+}
 
 struct store_statistics {
   uint64_t pages_stored; /* with pages_same */
