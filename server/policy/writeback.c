@@ -405,7 +405,8 @@ relieve_cap (struct writeback *w, uint32_t cap)
   clock_gettime (CLOCK_MONOTONIC, &start);
   run_pass (w, &pass);
   if (pass.progress == 0) {
-    room_set_cap_pace (w->store, cap, 0);
+    if (!enough (w, &pass))
+      room_set_cap_pace (w->store, cap, 0);
     return false;
   }
   pages = atomic_load (&w->pages) - pages;
