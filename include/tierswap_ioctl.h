@@ -11,11 +11,14 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/* The longest write that one tag is of, in bytes. */
+#define TIERSWAP_TAG_LENGTH_MAX (64U << 20)
+
 /* One write request's owner. */
 struct tierswap_tag {
   __u64 offset;   /* bytes, a multiple of 4096 */
-  __u64 cgroup;   /* inode number of the cgroup2 directory */
-  __u32 length;   /* bytes, a multiple of 4096, not 0 */
+  __u64 cgroup;   /* inode number of the cgroup2 directory, not 0 */
+  __u32 length;   /* bytes, a multiple of 4096, not 0, at most 64 MiB */
   __u32 reserved; /* 0 */
 };
 

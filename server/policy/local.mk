@@ -18,6 +18,10 @@ libtierswap_la_SOURCES += \
 	server/policy/change.h \
 	server/policy/device.c \
 	server/policy/device.h \
+	server/policy/shim.c \
+	server/policy/shim.h \
+	server/policy/tags.c \
+	server/policy/tags.h \
 	server/policy/protect.c \
 	server/policy/protect.h \
 	server/policy/config.c \

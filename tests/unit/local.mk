@@ -71,6 +71,11 @@ tests_unit_test_writeback_hang_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_writeback_hang_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 
+# Whose page it is.
+unit_tests += tests/unit/test-tags
+tests_unit_test_tags_SOURCES = tests/unit/test-tags.c
+tests_unit_test_tags_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tags_LDADD = $(unit_ldadd)
 
 # The configuration.
 unit_tests += tests/unit/test-config
