@@ -12,6 +12,8 @@ libtierswap_la_SOURCES += \
 	server/policy/cgroups.h \
 	server/policy/cgroups-show.c \
 	server/policy/reload.c \
+	server/policy/write.c \
+	server/policy/write.h \
 	server/policy/writeback.c \
 	server/policy/writeback.h \
 	server/policy/change.c \
