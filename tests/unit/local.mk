@@ -77,6 +77,11 @@ tests_unit_test_tags_SOURCES = tests/unit/test-tags.c
 tests_unit_test_tags_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_tags_LDADD = $(unit_ldadd)
 
+unit_tests += tests/unit/test-shim
+tests_unit_test_shim_SOURCES = tests/unit/test-shim.c
+tests_unit_test_shim_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_shim_LDADD = $(unit_ldadd)
+
 # The configuration.
 unit_tests += tests/unit/test-config
 tests_unit_test_config_SOURCES = tests/unit/test-config.c
