@@ -21,6 +21,9 @@ libtierswap_la_SOURCES += \
 	server/policy/device.c \
 	server/policy/device.h \
 	server/policy/shim.c \
+	server/policy/shim-bpf.c \
+	server/policy/shim-module.c \
+	server/policy/shim-source.h \
 	server/policy/shim.h \
 	server/policy/tags.c \
 	server/policy/tags.h \

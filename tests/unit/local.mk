@@ -87,6 +87,11 @@ tests_unit_test_cgroups_share_SOURCES = tests/unit/test-cgroups-share.c
 tests_unit_test_cgroups_share_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_cgroups_share_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-shim
+tests_unit_test_shim_SOURCES = tests/unit/test-shim.c
+tests_unit_test_shim_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_shim_LDADD = $(unit_ldadd)
+
 # The configuration.
 unit_tests += tests/unit/test-config
 tests_unit_test_config_SOURCES = tests/unit/test-config.c
