@@ -7,6 +7,7 @@ guest_tests = \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
 	tests/guest/test-zero-free-uml.sh \
+	tests/guest/test-cgroups-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh
@@ -15,6 +16,7 @@ TESTS += $(guest_tests)
 # Ten minutes and more on an emulated CPU: by hand, with `make check-guest-long`.
 long_guest_tests = tests/guest/test-zero-free-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
+	tests/guest/cgroups-unit.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \
