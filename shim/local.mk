@@ -1,19 +1,16 @@
 # The kernel module: not built by `make`, as it is of one kernel each.
-#   make module [KERNEL=/lib/modules/VERSION/build]    in shim/ of the build folder
-#   make install-dkms                                  its source, for DKMS
+#   make module [KERNEL=/lib/modules/VERSION/build]   in shim/module/
+#   make install-dkms                                 its source, for DKMS
 KERNEL = /lib/modules/`uname -r`/build
 shim_sources = shim/Kbuild shim/dkms.conf shim/tierswap_shim.c
 dkmsdir = $(prefix)/src/tierswap-shim-$(VERSION)
 
-EXTRA_DIST += $(shim_sources) shim/tierswap_shim.pod
+EXTRA_DIST += $(shim_sources) shim/build-module shim/tierswap_shim.pod
 generated_man += shim/tierswap_shim.4
 
-.PHONY: module install-dkms
+.PHONY: module install-dkms clean-module
 module:
-	$(AM_V_at)$(MKDIR_P) shim/module
-	$(AM_V_at)cp -f $(srcdir)/shim/Kbuild $(srcdir)/shim/tierswap_shim.c \
-	  $(srcdir)/include/tierswap_ioctl.h shim/module
-	$(MAKE) -C $(KERNEL) M=$(abs_builddir)/shim/module modules
+	+MAKE="$(MAKE)" $(srcdir)/shim/build-module $(KERNEL) shim/module
 
 install-dkms:
 	$(MKDIR_P) $(DESTDIR)$(dkmsdir)
@@ -21,6 +18,5 @@ install-dkms:
 	  include/tierswap_ioctl.h $(DESTDIR)$(dkmsdir)
 
 clean-local: clean-module
-.PHONY: clean-module
 clean-module:
 	rm -rf shim/module
