@@ -5,6 +5,7 @@ tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
 # What a server does with the kernel module.
 noinst_PROGRAMS += tests/guest/shim-reader
 tests_guest_shim_reader_SOURCES = tests/guest/shim-reader.c
+tests_guest_shim_reader_LDADD = libtierswap.la
 
 guest_tests = \
 	tests/guest/test-swap-uml.sh \

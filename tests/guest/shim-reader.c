@@ -3,14 +3,15 @@
  * not do.
  *
  *   shim-reader errors            every call with bad arguments gets its errno
- *   shim-reader watch MAJOR:MINOR FILE
+ *   shim-reader have-bpf          is the BPF program built in?
+ *   shim-reader watch|watch-bpf MAJOR:MINOR FILE
  *                                 count the pages of each cgroup's tags, until
  *                                 it gets SIGTERM; write it into FILE, a line
  *                                 each: CGROUP PAGES, then "dropped" TAGS.
  *                                 FILE.ready is there once the disk is watched.
  *
  * The rings are read with nothing of the server's code, from what the header
- * says alone.
+ * says alone.  For watch-bpf, the server's code loads the BPF program.
  */
 #include <config.h>
 
@@ -24,8 +25,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "policy/shim-source.h"
 #include "tierswap_ioctl.h"
 
 #define DEVICE "/dev/tierswap-shim"
@@ -211,7 +214,7 @@ read_rings (char *map, const struct tierswap_geometry *geometry)
 }
 
 static void
-write_counts (const char *path, const struct tierswap_shim_stats *stats)
+write_counts (const char *path, uint64_t dropped)
 {
   FILE *file = fopen (path, "w");
 
@@ -220,53 +223,65 @@ write_counts (const char *path, const struct tierswap_shim_stats *stats)
   for (unsigned i = 0; i < CGROUPS && counts[i].cgroup; i++)
     fprintf (file, "%" PRIu64 " %" PRIu64 "\n", counts[i].cgroup,
              counts[i].pages);
-  fprintf (file, "dropped %" PRIu64 "\n", (uint64_t) stats->dropped);
+  fprintf (file, "dropped %" PRIu64 "\n", dropped);
   if (fclose (file) == EOF)
     die (path);
 }
 
+static uint64_t
+count_dropped (char *map, const struct tierswap_geometry *geometry)
+{
+  uint64_t dropped = 0;
+
+  for (uint32_t i = 0; i < geometry->rings; i++)
+    dropped
+        += ((struct tierswap_ring *) (void *) (map + geometry->first_ring
+                                               + (size_t) i
+                                                     * geometry->ring_bytes))
+               ->dropped;
+  return dropped;
+}
+
 static int
-watch_disk (const char *disk, const char *path)
+watch_disk (const struct shim_source_kind *kind, const char *disk,
+            const char *path)
 {
   struct sigaction action = { .sa_handler = on_term };
-  struct tierswap_geometry geometry;
-  struct tierswap_shim_stats stats;
+  struct shim_source source;
   uint32_t major, minor;
-  int fd = open_device ();
-  char ready[4096];
+  char ready[4096], *map, *error;
   FILE *file;
-  char *map;
 
   if (sscanf (disk, "%" SCNu32 ":%" SCNu32, &major, &minor) != 2) {
     fprintf (stderr, "shim-reader: %s is not MAJOR:MINOR\n", disk);
     return 2;
   }
   sigaction (SIGTERM, &action, NULL);
-  if (ioctl (fd, TIERSWAP_IOC_GEOMETRY, &geometry) == -1)
-    die ("geometry");
-  map = mmap (NULL, geometry.map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-              0);
+  if (kind->open (&source, DEVICE, &error) == -1)
+    die (error);
+  map = mmap (NULL, source.geometry.map_bytes, PROT_READ | PROT_WRITE,
+              MAP_SHARED, source.fd, 0);
   if (map == MAP_FAILED)
     die ("mmap");
   if (mlockall (MCL_CURRENT) == -1)
     die ("mlockall");
-  if (watch (fd, TIERSWAP_IOC_WATCH, major, minor) == -1)
-    die ("watch");
+  if (kind->watch (&source, makedev (major, minor), &error) == -1)
+    die (error);
   snprintf (ready, sizeof ready, "%s.ready", path);
   file = fopen (ready, "w");
   if (!file || fclose (file) == EOF)
     die (ready);
 
   while (!stop) {
-    read_rings (map, &geometry);
+    read_rings (map, &source.geometry);
     usleep (20000);
   }
-  if (watch (fd, TIERSWAP_IOC_UNWATCH, major, minor) == -1)
-    die ("unwatch");
-  read_rings (map, &geometry);
-  if (ioctl (fd, TIERSWAP_IOC_STATS, &stats) == -1)
-    die ("statistics");
-  write_counts (path, &stats);
+  if (kind->unwatch (&source, makedev (major, minor), &error) == -1)
+    die (error);
+  read_rings (map, &source.geometry);
+  write_counts (path, count_dropped (map, &source.geometry));
+  munmap (map, source.geometry.map_bytes);
+  kind->close (&source);
   return EXIT_SUCCESS;
 }
 
@@ -276,7 +291,18 @@ main (int argc, char *argv[])
   if (argc == 2 && strcmp (argv[1], "errors") == 0)
     return check_errors ();
   if (argc == 4 && strcmp (argv[1], "watch") == 0)
-    return watch_disk (argv[2], argv[3]);
-  fputs ("usage: shim-reader errors | watch MAJOR:MINOR FILE\n", stderr);
+    return watch_disk (&shim_source_module, argv[2], argv[3]);
+  if (argc == 4 && strcmp (argv[1], "watch-bpf") == 0)
+    return watch_disk (&shim_source_bpf, argv[2], argv[3]);
+  if (argc == 2 && strcmp (argv[1], "have-bpf") == 0) {
+#ifdef HAVE_BPF
+    return EXIT_SUCCESS;
+#else
+    return EXIT_FAILURE;
+#endif
+  }
+  fputs ("usage: shim-reader errors | have-bpf | watch|watch-bpf MAJOR:MINOR "
+         "FILE\n",
+         stderr);
   return 2;
 }
