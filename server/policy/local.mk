@@ -1,7 +1,19 @@
 libtierswap_la_SOURCES += \
 	server/policy/backings.c \
 	server/policy/backings.h \
+	server/policy/cgroup-nodes.h \
+	server/policy/cgroup-rules.c \
+	server/policy/cgroup-rules.h \
+	server/policy/cgroup-table.c \
+	server/policy/cgroup-table.h \
+	server/policy/cgroup-tree.c \
+	server/policy/cgroup-tree.h \
+	server/policy/cgroups.c \
+	server/policy/cgroups.h \
+	server/policy/cgroups-show.c \
 	server/policy/reload.c \
+	server/policy/write.c \
+	server/policy/write.h \
 	server/policy/writeback.c \
 	server/policy/writeback.h \
 	server/policy/change.c \
