@@ -313,7 +313,7 @@ relieve (struct writeback *w)
   uint64_t asked = room_asked (w->store);
   struct pass pass = pass_for (0);
   uint64_t used = store_memory_used (w->store);
-  uint64_t began = 0, pages = atomic_load (&w->pages);
+  uint64_t took, pages = atomic_load (&w->pages);
   struct timespec start, end;
 
   pass.seal = room_waited_for (w->store);
@@ -334,11 +334,11 @@ relieve (struct writeback *w)
     return false;
   }
   clock_gettime (CLOCK_MONOTONIC, &end);
-  began = (uint64_t) ((end.tv_sec - start.tv_sec) * INT64_C (1000000000)
-                      + end.tv_nsec - start.tv_nsec);
+  took = (uint64_t) ((end.tv_sec - start.tv_sec) * INT64_C (1000000000)
+                     + end.tv_nsec - start.tv_nsec);
   pages = atomic_load (&w->pages) - pages;
   if (pages > 0)
-    room_set_pace (w->store, high, began / pages + 1);
+    room_set_pace (w->store, high, took / pages + 1);
   return true;
 }
 
