@@ -4,6 +4,7 @@ libtierswap_la_SOURCES += \
 	server/store/backed.c \
 	server/store/backed.h \
 	server/store/check.c \
+	server/store/check.h \
 	server/store/cleaner.c \
 	server/store/cleaner.h \
 	server/store/codec.c \
