@@ -61,6 +61,8 @@ struct config {
   uint64_t size;       /* bytes of the device, a multiple of 4096 */
   uint64_t pool_limit; /* bytes of memory of all tiers and tables */
   char *state;         /* NULL, or the file that outlives a restart */
+  bool verify; /* checksums of pages in memory, each time they are read */
+  bool wipe;   /* memory of pages that are gone */
   struct config_tier tiers[CONFIG_TIERS]; /* by ascending prio */
   unsigned tiers_count;
   struct config_backing backings[CONFIG_BACKINGS]; /* by ascending prio */

@@ -153,6 +153,8 @@ device_start (struct device *device)
              (unsigned long long) options.size);
     return -1;
   }
+  store_set_verify (device->store, device->config->verify);
+  store_set_wipe (device->store, device->config->wipe);
   if (store_start (device->store) == -1) {
     message (MESSAGE_ERROR, "the store's threads did not start: %m");
     return -1;

@@ -323,6 +323,8 @@ apply (struct device *device, struct config *new, char **error)
   change_backings (device, new, &opened);
   change_tiers (device, new);
   store_set_pool_limit (device->store, new->pool_limit);
+  store_set_verify (device->store, new->verify);
+  store_set_wipe (device->store, new->wipe);
   device->root = (struct store_placement){
     .prio = (uint8_t) root->prio,
     .writeback_prio = (uint8_t) root->writeback_prio,

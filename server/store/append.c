@@ -132,6 +132,8 @@ segment_give_frame (struct store *store, uint32_t owner, uint32_t frame)
   struct tier *tier = &store->tiers[owner_tier (owner)];
 
   atomic_store (&store->arena.segments[frame], 0);
+  if (atomic_load_explicit (&store->wipe, memory_order_relaxed))
+    memset (arena_frame (&store->arena, frame), 0, FRAME_BYTES);
   arena_give (&store->arena, frame);
   atomic_fetch_sub (&tier->frames, 1);
   atomic_fetch_sub (&store->frames, 1);
