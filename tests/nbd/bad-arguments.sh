@@ -43,6 +43,7 @@ refused "/nowhere.*make it first" control=/nowhere/control
 refused "something else than a socket" control="$tmp"
 refused "from 1 to 107 bytes" control="/tmp/$(printf '%0200d' 0)"
 refused "'Size'" Size=1G
+refused "boolean" insecure=perhaps
 
 tier='tier "a" { prio = 1  codec = "lz4" }'
 refused_conf "colour" "colour = 1"
