@@ -457,7 +457,7 @@ write_fillers (struct store *store, const struct reservation *r,
   for (uint32_t i = 0; i < r->count; ++i) {
     struct object *filler = (struct object *) at;
 
-    filler->slot = UINT32_MAX;
+    filler->slot = OBJECT_FILLER;
     filler->checksum = 0;
     filler->length = list[i].object->length;
     at += object_units (filler->length) * OBJECT_UNIT;

@@ -16,7 +16,7 @@ recompress (struct worker *worker, const struct segment *segment, unsigned tier,
   const void *page = object->bytes;
 
   if (atomic_load_explicit (&worker->store->verify, memory_order_relaxed)
-      && !backed_object_valid (object, old->slot, object->length))
+      && !object_valid (object, old->slot, object->length))
     return false;
   if (object->length != PAGE_BYTES) {
     if (codec_decompress (worker->codec, segment->codec, object->bytes,

@@ -17,6 +17,7 @@ libtierswap_la_SOURCES += \
 	server/store/internal.h \
 	server/store/mover.c \
 	server/store/mover.h \
+	server/store/object.c \
 	server/store/object.h \
 	server/store/page.h \
 	server/store/pick.c \

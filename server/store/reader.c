@@ -24,7 +24,7 @@ unharmed (struct store *store, const struct object *object, uint64_t slot,
           uint32_t length)
 {
   if (!atomic_load_explicit (&store->verify, memory_order_relaxed)
-      || backed_object_valid (object, slot, length))
+      || object_valid (object, slot, length))
     return true;
   if (!atomic_exchange (&store->told_damage, true))
     message (

@@ -182,4 +182,5 @@ EXTRA_DIST += $(unit_scripts)
 
 .PHONY: check-unit
 check-unit:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(unit_tests) $(unit_scripts)"
+	$(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS="$(unit_tests) $(unit_scripts) $(fuzz_programs)"
