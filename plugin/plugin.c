@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -36,6 +37,7 @@ static char *conf;       /* absolute path, or NULL: the embedded default */
 static const char *size; /* NULL: the configuration's */
 static char *control;    /* absolute path of the socket, or NULL: none */
 static const char *shim; /* NULL: the configuration's */
+static bool insecure;    /* network connections may be without TLS */
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -132,8 +134,15 @@ plugin_config (const char *key, const char *value)
     return 0;
   }
 
+  if (strcmp (key, "insecure") == 0) {
+    int r = nbdkit_parse_bool (value);
+
+    insecure = r == 1;
+    return r == -1 ? -1 : 0;
+  }
+
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE, control=SOCKET and shim=DEVICE",
+                "size=SIZE, control=SOCKET, shim=DEVICE and insecure=true",
                 key);
   return -1;
 }
@@ -146,7 +155,9 @@ plugin_config (const char *key, const char *value)
   "control=SOCKET  Where to listen for tierswapctl(8), such as\n"              \
   "                /run/tierswap/control.sock (default: nowhere).\n"           \
   "shim=DEVICE     Where the kernel tells whose pages these are, or bpf\n"     \
-  "                (default: the configuration's, or /dev/tierswap-shim)."
+  "                (default: the configuration's, or /dev/tierswap-shim).\n"   \
+  "insecure=true   Serve network clients without TLS too: everybody there\n"   \
+  "                may then read and change what is swapped (default: no)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
@@ -176,6 +187,28 @@ plugin_after_fork (void)
   return tierswap_start (device);
 }
 
+/* Who can connect to a Unix socket is decided by its mode.  A port, also one of
+ * this machine alone, is open to everybody, and what is swapped are the secrets
+ * of all programs.
+ */
+static bool
+is_trusted (int is_tls)
+{
+  struct sockaddr_storage peer;
+  socklen_t length = sizeof peer;
+
+  if (insecure || is_tls == 1)
+    return true;
+  if (nbdkit_peer_name ((struct sockaddr *) &peer, &length) == -1)
+    return false;
+  if (peer.ss_family == AF_UNIX)
+    return true;
+  nbdkit_error ("a network client without TLS is refused: serve with "
+                "--tls=require (see nbdkit-tls(1)), or on a Unix socket, or "
+                "everybody who reaches the port with insecure=true");
+  return false;
+}
+
 static int
 add_export (struct nbdkit_exports *exports, const char *name)
 {
@@ -193,7 +226,8 @@ plugin_list_exports (int readonly, int is_tls, struct nbdkit_exports *exports)
   int r;
 
   (void) readonly;
-  (void) is_tls;
+  if (!is_trusted (is_tls))
+    return -1;
   r = add_export (exports, "");
   for (unsigned i = 0; r == 0 && (name = tierswap_export_name (device, i));
        i++) {
@@ -264,9 +298,12 @@ take_text (struct handle *h)
 static void *
 plugin_open (int readonly)
 {
-  struct handle *h = calloc (1, sizeof *h);
+  struct handle *h;
 
   (void) readonly; /* nbdkit itself refuses writes then */
+  if (!is_trusted (nbdkit_is_tls ()))
+    return NULL;
+  h = calloc (1, sizeof *h);
   if (!h) {
     nbdkit_error ("calloc: %m");
     return NULL;

@@ -2,6 +2,8 @@
 #include <config.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,6 +317,7 @@ command_is_long (const struct request *request)
   case USAGE_COMPACT:
   case USAGE_WRITEBACK:
   case USAGE_DRAIN:
+  case USAGE_CHECK:
     return true;
   default:
     return false;
@@ -334,6 +337,7 @@ command_begin (struct command *c, struct device *device,
     [USAGE_COMPACT] = without_arguments,
     [USAGE_WRITEBACK] = writeback,
     [USAGE_DRAIN] = drain,
+    [USAGE_CHECK] = without_arguments,
   };
   int kind = usage_find (request->words[0]);
   char names[USAGE_ROOM];
@@ -485,6 +489,32 @@ run_drain (struct command *c)
   }
 }
 
+static bool
+run_check (struct command *c)
+{
+  const struct sched_param normal = { 0 };
+
+  /* It computes for long: where those who serve are real-time threads, it is
+   * not one of them.
+   */
+  pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal);
+  c->check.cancel = &c->cancel;
+  c->check.patience = CHECK_PATIENCE;
+  if (store_check_live (c->device->store, &c->check) == -1) {
+    if (errno == EUCLEAN)
+      change_refused (&c->error, EUCLEAN,
+                      "the tables do not agree: %s; what can be read of the "
+                      "device is to be saved, please report this",
+                      c->check.wrong);
+    return failed (c);
+  }
+  return done (c, json_pack ("{s:I s:I s:I s:I}", "pages",
+                             (json_int_t) c->check.pages, "pages_same",
+                             (json_int_t) c->check.pages_same, "segments",
+                             (json_int_t) c->check.segments, "unsettled",
+                             (json_int_t) c->check.unsettled));
+}
+
 void
 command_run (struct command *c)
 {
@@ -500,6 +530,9 @@ command_run (struct command *c)
     break;
   case USAGE_DRAIN:
     run_drain (c);
+    break;
+  case USAGE_CHECK:
+    run_check (c);
     break;
   default: /* the others are short */
     break;
@@ -528,6 +561,12 @@ command_progress (const struct command *c)
   case USAGE_COMPACT:
     bytes = store_memory_used (c->device->store);
     r = asprintf (&text, "%s are used", human_bytes (bytes, left));
+    break;
+  case USAGE_CHECK:
+    bytes = atomic_load (&c->check.slots);
+    if (bytes > 0)
+      r = asprintf (&text, "%u%% of the device were looked at",
+                    (unsigned) (atomic_load (&c->check.looked) * 100 / bytes));
     break;
   default:
     break;

@@ -13,6 +13,7 @@
 #include "control/protocol.h"
 #include "control/usage.h"
 #include "policy/device.h"
+#include "store/check.h"
 
 struct command {
   struct device *device;
@@ -30,6 +31,7 @@ struct command {
   struct writeback_counters counters; /* at the start */
   char name[33];                      /* of the backing that is drained */
   uint64_t memory;                    /* bytes used at the start */
+  struct store_check check;
 };
 
 /* May it be a long one?  (Not all of these are.) */

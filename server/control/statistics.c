@@ -47,15 +47,27 @@ tier_json (const struct config_tier *tier,
       integer (s->segments));
 }
 
+/* ARRAY with ITEM, which it takes; NULL, and neither is left, if one of them is
+ * for want of memory: a list that lacks something would be a lie.
+ */
+static json_t *
+with (json_t *array, json_t *item)
+{
+  if (json_array_append_new (array, item) == 0)
+    return array;
+  json_decref (array);
+  return NULL;
+}
+
 static json_t *
 tiers_json (struct device *device, const struct store_statistics *s)
 {
   json_t *tiers = json_array ();
 
   for (unsigned i = 0; tiers && device_tier (device, i); ++i)
-    json_array_append_new (
-        tiers, tier_json (device_tier (device, i),
-                          &s->tiers[device_tier (device, i)->prio - 1]));
+    tiers = with (tiers,
+                  tier_json (device_tier (device, i),
+                             &s->tiers[device_tier (device, i)->prio - 1]));
   return tiers;
 }
 
@@ -124,7 +136,7 @@ backings_json (struct device *device, const struct store_statistics *s)
   json_t *backings = json_array ();
 
   for (unsigned i = 0; backings && i < count; ++i)
-    json_array_append_new (backings, backing_json (device, indexes[i], s));
+    backings = with (backings, backing_json (device, indexes[i], s));
   return backings;
 }
 

@@ -21,6 +21,7 @@ const struct usage usages[USAGE_COMMANDS] = {
                         "write cold pages to the backings" },
   [USAGE_DRAIN]
   = { "drain", "[--no-wait] BACKING", "move everything off a backing" },
+  [USAGE_CHECK] = { "check", "", "prove that the tables agree" },
 };
 
 int

@@ -14,6 +14,7 @@ enum usage_command {
   USAGE_COMPACT,
   USAGE_WRITEBACK,
   USAGE_DRAIN,
+  USAGE_CHECK,
   USAGE_COMMANDS
 };
 

@@ -158,7 +158,11 @@ check_pool (const struct check *check)
     return 0;
   if (config_value_size (section, "limit", &rule, &config->pool_limit,
                          check->report)
-      == -1)
+          == -1
+      || config_value_bool (section, "verify", &config->verify, check->report)
+             == -1
+      || config_value_bool (section, "wipe", &config->wipe, check->report)
+             == -1)
     return -1;
   return config_value_path (section, "state", &config->state, check->report);
 }

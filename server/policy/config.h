@@ -64,6 +64,8 @@ struct config {
   char *shim;          /* NULL, the device of the module, or "bpf" */
   uint64_t pool_limit; /* bytes of memory of all tiers and tables */
   char *state;         /* NULL, or the file that outlives a restart */
+  bool verify; /* checksums of pages in memory, each time they are read */
+  bool wipe;   /* memory of pages that are gone */
   struct config_tier tiers[CONFIG_TIERS]; /* by ascending prio */
   unsigned tiers_count;
   struct config_backing backings[CONFIG_BACKINGS]; /* by ascending prio */

@@ -100,25 +100,23 @@ static int
 start_writeback (struct device *device)
 {
   const struct config *config = device->config;
+  struct backing *opened[CONFIG_BACKINGS];
+  char *error = NULL;
 
   device->backings.store = device->store;
   device->backings.lock = &device->lock;
-  for (unsigned i = 0; i < config->backings_count; ++i) {
-    char *error = NULL;
-    struct backing *backing;
+  if (backings_open_all (config, opened, &error) == -1) {
+    int saved_errno = errno;
 
-    if (backings_open (&config->backings[i], &backing, &error) == -1
-        || backings_add (&device->backings, &config->backings[i], backing, true,
-                         &error)
-               == -1) {
-      int saved_errno = errno;
-
-      message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-      free (error);
-      errno = saved_errno;
-      return -1;
-    }
+    message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+    free (error);
+    errno = saved_errno;
+    return -1;
   }
+  /* There is a place for each: the configuration has no more than that. */
+  for (unsigned i = 0; i < config->backings_count; ++i)
+    backings_add (&device->backings, &config->backings[i], opened[i], true,
+                  &error);
   device->writeback = writeback_start (device->store, &device->backings);
   if (!device->writeback) {
     message (MESSAGE_ERROR, "the writeback thread did not start: %m");
@@ -179,6 +177,8 @@ device_start (struct device *device)
              (unsigned long long) options.size);
     return -1;
   }
+  store_set_verify (device->store, device->config->verify);
+  store_set_wipe (device->store, device->config->wipe);
   if (store_start (device->store) == -1) {
     message (MESSAGE_ERROR, "the store's threads did not start: %m");
     return -1;

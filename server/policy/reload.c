@@ -335,6 +335,8 @@ apply (struct device *device, struct config *new, char **error)
   change_tiers (device, new);
   store_set_pool_limit (device->store, new->pool_limit);
   cgroups_configure (device->cgroups, new);
+  store_set_verify (device->store, new->verify);
+  store_set_wipe (device->store, new->wipe);
   config_free (device->config);
   device->config = new;
   writeback_configure (device->writeback, &new->writeback);

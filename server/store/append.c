@@ -141,6 +141,8 @@ segment_give_frame (struct store *store, uint32_t owner, uint32_t frame)
   struct tier *tier = &store->tiers[owner_tier (owner)];
 
   atomic_store (&store->arena.segments[frame], 0);
+  if (atomic_load_explicit (&store->wipe, memory_order_relaxed))
+    memset (arena_frame (&store->arena, frame), 0, FRAME_BYTES);
   arena_give (&store->arena, frame);
   cgroup_count_frame (store, owner_cgroup (owner), -1);
   atomic_fetch_sub (&tier->frames, 1);
@@ -510,7 +512,7 @@ write_fillers (struct store *store, const struct reservation *r,
   for (uint32_t i = 0; i < r->count; ++i) {
     struct object *filler = (struct object *) at;
 
-    filler->slot = UINT32_MAX;
+    filler->slot = OBJECT_FILLER;
     filler->checksum = 0;
     filler->length = list[i].object->length;
     at += object_units (filler->length) * OBJECT_UNIT;

@@ -5,7 +5,9 @@
 #include "store/walk.h"
 #include "store/worker.h"
 
-/* Make the object of the next tier in ROOM.  False if it gains nothing. */
+/* Make the object of the next tier in ROOM.  False if it gains nothing, or if
+ * the page is damaged, which a new checksum would hide.
+ */
 static bool
 recompress (struct worker *worker, const struct segment *segment, unsigned tier,
             const struct append *old, unsigned char *room)
@@ -13,6 +15,9 @@ recompress (struct worker *worker, const struct segment *segment, unsigned tier,
   const struct object *object = old->object;
   const void *page = object->bytes;
 
+  if (atomic_load_explicit (&worker->store->verify, memory_order_relaxed)
+      && !object_valid (object, old->slot, object->length))
+    return false;
   if (object->length != PAGE_BYTES) {
     if (codec_decompress (worker->codec, segment->codec, object->bytes,
                           object->length, worker->page)

@@ -113,6 +113,9 @@ struct store {
   _Atomic uint32_t begun;      /* open segments */
   _Atomic uint64_t opened;     /* segments ever opened */
   _Atomic uint64_t looked;     /* segments ever looked at to pick one */
+  _Atomic bool verify;         /* objects in memory, each time they are read */
+  _Atomic bool wipe;           /* frames, when they are given back */
+  _Atomic bool told_damage;    /* an object in memory was found damaged */
   struct cleaner cleaner;
   struct store_backing backings[STORE_BACKINGS];
   struct room_wait room;

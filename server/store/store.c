@@ -240,6 +240,18 @@ store_set_tier_level (struct store *store, unsigned tier, int level)
 }
 
 void
+store_set_verify (struct store *store, bool verify)
+{
+  atomic_store (&store->verify, verify);
+}
+
+void
+store_set_wipe (struct store *store, bool wipe)
+{
+  atomic_store (&store->wipe, wipe);
+}
+
+void
 store_compact (struct store *store)
 {
   while (store_compact_one (store))

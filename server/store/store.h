@@ -107,6 +107,13 @@ extern void store_set_tier_limit (struct store *store, unsigned tier,
 extern void store_set_tier_level (struct store *store, unsigned tier,
                                   int level);
 
+/* VERIFY: the checksum of an object in memory is compared each time it is read,
+ * as that of one on a backing always is; a page that was damaged reads EIO.
+ * WIPE: a frame is filled with zeros when it is given back.
+ */
+extern void store_set_verify (struct store *store, bool verify);
+extern void store_set_wipe (struct store *store, bool wipe);
+
 /* Clean until no segment is worth cleaning: at most 1/32 of each is dead. */
 extern void store_compact (struct store *store);
 

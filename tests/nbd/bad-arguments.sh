@@ -45,6 +45,7 @@ refused "from 1 to 107 bytes" control="/tmp/$(printf '%0200d' 0)"
 refused "'Size'" Size=1G
 refused "shim.*twice" shim=bpf shim=/dev/tierswap-shim
 refused "shim \"magic\" is neither" shim=magic
+refused "boolean" insecure=perhaps
 
 tier='tier "a" { prio = 1  codec = "lz4" }'
 refused_conf "colour" "colour = 1"

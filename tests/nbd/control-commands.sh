@@ -128,6 +128,12 @@ control compact >"$tmp/out"
 grep -q 'are used, .* before$' "$tmp/out" || fail "compact: $(cat "$tmp/out")"
 refuses "too many arguments: the command is compact" compact now
 
+# check
+control check >"$tmp/out"
+grep -q '^2048 pages and [0-9]* same-filled ones are where they should be, ' \
+  "$tmp/out" || fail "check: $(cat "$tmp/out")"
+refuses "too many arguments: the command is check" check now
+
 # The limit of a day.
 control set writeback.limit 1
 timeout $limit nbdcopy "$tmp/pages" "$(uri server)"

@@ -116,6 +116,19 @@ serve ()
   launch "$name" -U "$tmp/$name" "$@" || fail "server $name did not start"
 }
 
+# serve_tcp NAME NBDKIT-ARGUMENTS...: on a port that is free, in $port.
+serve_tcp ()
+{
+  local name=$1
+  shift
+  for _ in $(seq 50); do
+    port=$((20000 + RANDOM % 12000))
+    launch "$name" -i 127.0.0.1 -p $port "$@" && return
+    grep -q "Address already in use" "$tmp/$name.log" || break
+  done
+  fail "server $name did not start"
+}
+
 # uri NAME [EXPORT]
 uri ()
 {

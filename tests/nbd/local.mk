@@ -84,7 +84,8 @@ nbd_scripts += \
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
-EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh
+EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh \
+	tests/nbd/written-back.sh
 
 .PHONY: check-nbd
 check-nbd:

@@ -34,6 +34,16 @@ tests_unit_test_cleaner_SOURCES = tests/unit/test-cleaner.c
 tests_unit_test_cleaner_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_cleaner_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-check
+tests_unit_test_check_SOURCES = tests/unit/test-check.c
+tests_unit_test_check_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_check_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-freed-pages
+tests_unit_test_freed_pages_SOURCES = tests/unit/test-freed-pages.c
+tests_unit_test_freed_pages_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_freed_pages_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 unit_tests += tests/unit/test-race
 tests_unit_test_race_SOURCES = tests/unit/test-race.c
 tests_unit_test_race_CPPFLAGS = $(unit_cppflags)
@@ -192,4 +202,5 @@ EXTRA_DIST += $(unit_scripts)
 
 .PHONY: check-unit
 check-unit:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(unit_tests) $(unit_scripts)"
+	$(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS="$(unit_tests) $(unit_scripts) $(fuzz_programs)"
