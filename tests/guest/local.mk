@@ -1,6 +1,7 @@
 # Tests under other kernels, each on User-mode Linux and on the stock one.
-noinst_PROGRAMS += tests/guest/touch-pages
+noinst_PROGRAMS += tests/guest/touch-pages tests/guest/device-pages
 tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
+tests_guest_device_pages_SOURCES = tests/guest/device-pages.c
 
 guest_tests = \
 	tests/guest/test-swap-uml.sh \
