@@ -8,8 +8,10 @@
 . "$srcdir/tests/guest/functions.sh"
 size=$1
 pool=64
-# Real pages take about half of their size, and some room is left for the other.
-file=$((size * 9 / 16))
+# Its pages take a third of their size and a little more, so that this leaves some
+# room for others: less than half of what the second one wants.
+file=$((size * 5 / 16))
+greedy=$((size / 4))
 
 make_file_system $((file + 32))
 cat > "$conf" <<CONF
@@ -36,7 +38,7 @@ let_sleep
 # More than there is room for: it does not compress.
 make_cgroup greedy 16
 start_in_cgroup greedy "$touch_pages" -k random -o sequential -w "$waiting" \
-  $((pool + file))
+  "$greedy"
 
 has_ended () {
   ! kill -0 "$program"
@@ -69,7 +71,7 @@ say "$(stats .device.write_errors) writes were refused"
 wait_until 300 "what it had stored is discarded" \
   stats_say ".device.pages_stored < ($size + 24) * 256"
 refused=$(stats .device.write_errors)
-start_in_cgroup greedy "$touch_pages" -k random -o sequential 32
+start_in_cgroup greedy "$touch_pages" -k random -o sequential 24
 finish_program
 check_stats ".device.write_errors == $refused"
 

@@ -53,6 +53,14 @@ run () {
   "$@"
 }
 
+# need PROGRAM PACKAGE: or else this is skipped.
+need () {
+  command -v "$1" > /dev/null || {
+    echo "skipped: $1 is not here: install $2"
+    exit 77
+  }
+}
+
 # wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds.
 wait_until () {
   local end=$((SECONDS + $1)) what=$2
@@ -175,6 +183,7 @@ make_ram_disk () {
 
 # make_file_system MEBIBYTES: of a RAM disk, on $disk.
 make_file_system () {
+  need mkfs.ext4 e2fsprogs
   make_ram_disk "$1"
   if ! grep -qw ext4 /proc/filesystems; then
     load_module crc32c_generic

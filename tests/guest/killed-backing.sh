@@ -17,7 +17,7 @@ echo 0 > /proc/sys/vm/page-cluster
 truncate -s "${size}M" "$TMPDIR/far.img"
 start_far
 cat > "$conf" <<CONF
-size = "512M"
+size = "$((size * 4))M"
 pool { limit = "${size}M" }
 tier "only" { prio = 1  codec = "lz4" }
 backing "far"  { prio = 1  uri = "nbd+unix:///?socket=$TMPDIR/far.sock" }

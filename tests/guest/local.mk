@@ -8,21 +8,33 @@ guest_tests = \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
 	tests/guest/test-zero-free-uml.sh \
+	tests/guest/test-writeback-uml.sh \
+	tests/guest/test-full-uml.sh \
+	tests/guest/test-killed-backing-uml.sh \
+	tests/guest/test-faulty-device-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
-	tests/guest/test-discard-qemu.sh
+	tests/guest/test-discard-qemu.sh \
+	tests/guest/test-faulty-device-qemu.sh
 TESTS += $(guest_tests)
 
-# Ten minutes and more on an emulated CPU: by hand, with `make check-guest-long`.
-long_guest_tests = tests/guest/test-zero-free-qemu.sh
+# What takes minutes on an emulated CPU: by hand, with `make check-guest-long`.
+long_guest_tests = \
+	tests/guest/test-zero-free-qemu.sh \
+	tests/guest/test-writeback-qemu.sh \
+	tests/guest/test-killed-backing-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
+	tests/guest/faulty-device.sh \
+	tests/guest/full.sh \
 	tests/guest/functions.sh \
 	tests/guest/init \
+	tests/guest/killed-backing.sh \
 	tests/guest/run-guest \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
+	tests/guest/writeback.sh \
 	tests/guest/zero-free-and-control.sh \
 	tests/guest/zero-free.sh
 
