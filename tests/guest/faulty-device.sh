@@ -85,7 +85,7 @@ check_stats ".device.read_errors == $errors" '.device.write_errors == 0' \
   '.backings[1] | .io_errors == 0 and .checksum_errors == 0'
 
 device_becomes "$good"
-wait_until 60 "the disk takes pages again" stats_say '.backings[0].state == "online"'
+wait_until 300 "the disk takes pages again" stats_say '.backings[0].state == "online"'
 wake_up
 check_stats ".device.read_errors == $errors" '.device.write_errors == 0'
 swap_off

@@ -36,7 +36,7 @@ say "$stored pages are on the far backing, $(stats .device.pages_same) need no r
 save_pages
 
 kill_helper
-wait_until 60 "it is seen that the far backing is lost" \
+wait_until 300 "it is seen that the far backing is lost" \
   stats_say '.backings[0].state == "failed"'
 compare_pages "with the far backing lost"
 [ "$failed" = "$stored" ] || fail "$failed pages cannot be read, not $stored"
@@ -56,7 +56,7 @@ check_stats ".device.read_errors == $errors" ".backings[0].pages == $stored" \
   '.backings[1] | .io_errors == 0 and .checksum_errors == 0'
 
 start_far
-wait_until 60 "the far backing is back" stats_say '.backings[0].state == "online"'
+wait_until 300 "the far backing is back" stats_say '.backings[0].state == "online"'
 wake_up
 check_stats ".device.read_errors == $errors" '.device.write_errors == 0' \
   '[.backings[].checksum_errors] == [0, 0]'
