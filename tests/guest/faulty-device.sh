@@ -14,6 +14,8 @@ make_ram_disk "$size"
 load_module dm-mod
 load_module dm-flakey
 export DM_DISABLE_UDEV=1
+# The kernel tells of each page that fails: not by a console that costs time.
+dmesg -n 3
 good="0 $sectors linear /dev/ram0 0"
 dmsetup create faulty --table "$good"
 faulty=/dev/mapper/faulty

@@ -61,13 +61,15 @@ need () {
   }
 }
 
-# wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds.
+# wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds. What takes longer
+# is asked for less often, for asking takes a guest's only CPU.
 wait_until () {
-  local end=$((SECONDS + $1)) what=$2
+  local end=$((SECONDS + $1)) what=$2 pause=0.1 tries=0
   shift 2
   until "$@"; do
     [ "$SECONDS" -lt "$end" ] || fail "waited in vain until $what"
-    sleep 0.1
+    [ $((tries += 1)) -lt 20 ] || pause=1
+    sleep "$pause"
   done
 }
 
