@@ -15,12 +15,13 @@ guest_tests = \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
+	tests/guest/test-zero-free-qemu.sh \
 	tests/guest/test-faulty-device-qemu.sh
 TESTS += $(guest_tests)
 
-# What takes minutes on an emulated CPU: by hand, with `make check-guest-long`.
+# What shows little more than on User-mode Linux and takes minutes on an emulated
+# CPU: by hand, with `make check-guest-long`.
 long_guest_tests = \
-	tests/guest/test-zero-free-qemu.sh \
 	tests/guest/test-writeback-qemu.sh \
 	tests/guest/test-killed-backing-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
