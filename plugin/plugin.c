@@ -32,9 +32,11 @@
  */
 #define EXTENTS_MAXIMUM 65536
 
-static char *conf;       /* absolute path, or NULL: the embedded default */
-static const char *size; /* NULL: the configuration's */
-static char *control;    /* absolute path of the socket, or NULL: none */
+static char *conf;         /* absolute path, or NULL: the embedded default */
+static const char *size;   /* NULL: the configuration's */
+static char *control;      /* absolute path of the socket, or NULL: none */
+static char *fuse;         /* absolute path of the folder, or NULL: none */
+static int fuse_read = -1; /* others may read there; -1: not said, they don't */
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -80,6 +82,7 @@ plugin_unload (void)
   plugin_cleanup (); /* of a device that was never started */
   free (conf);
   free (control);
+  free (fuse);
 }
 
 static void
@@ -122,8 +125,26 @@ plugin_config (const char *key, const char *value)
     return control ? 0 : -1;
   }
 
+  if (strcmp (key, "fuse") == 0) {
+    if (fuse) {
+      nbdkit_error ("fuse is given twice: the second is '%s'", value);
+      return -1;
+    }
+    fuse = nbdkit_absolute_path (value);
+    return fuse ? 0 : -1;
+  }
+
+  if (strcmp (key, "fuse-read") == 0) {
+    if (strcmp (value, "all") != 0 && strcmp (value, "owner") != 0) {
+      nbdkit_error ("fuse-read is 'all' or 'owner', not '%s'", value);
+      return -1;
+    }
+    fuse_read = strcmp (value, "all") == 0;
+    return 0;
+  }
+
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE and control=SOCKET",
+                "size=SIZE, control=SOCKET, fuse=DIR and fuse-read=WHO",
                 key);
   return -1;
 }
@@ -134,7 +155,11 @@ plugin_config (const char *key, const char *value)
   "size=SIZE       Size of the device, such as 8G\n"                           \
   "                (default: the configuration's).\n"                          \
   "control=SOCKET  Where to listen for tierswapctl(8), such as\n"              \
-  "                /run/tierswap/control.sock (default: nowhere)."
+  "                /run/tierswap/control.sock (default: nowhere).\n"           \
+  "fuse=DIR        An empty folder to show the device and its attributes\n"    \
+  "                as files in (default: nowhere).\n"                          \
+  "fuse-read=WHO   Who may read them, but for the disk: owner or all\n"        \
+  "                (default: owner)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
@@ -142,7 +167,13 @@ plugin_config_complete (void)
 {
   if (tierswap_create (conf, size, &device) == -1)
     return -1;
-  return control ? tierswap_set_control (device, control) : 0;
+  if (control && tierswap_set_control (device, control) == -1)
+    return -1;
+  if (!fuse && fuse_read != -1) {
+    nbdkit_error ("fuse-read needs fuse=DIR");
+    return -1;
+  }
+  return fuse ? tierswap_set_fuse (device, fuse, fuse_read == 1) : 0;
 }
 
 static int

@@ -34,6 +34,11 @@ struct attribute_group {
    */
   const char *(*object) (struct view *view, unsigned number);
   const struct attribute *attributes; /* up to one without a name */
+  /* In the FUSE tree: the folder of its objects, or of its attributes if it
+   * has none (NULL: the tree's own), and what its files' names begin with.
+   */
+  const char *folder, *prefix;
+  bool paths; /* objects are paths, "/" is there */
 };
 
 /* Up to one without attributes. */
