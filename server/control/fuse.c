@@ -2,6 +2,8 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,12 +26,36 @@ tree_check (const char *directory, char **error)
   return mount_check (directory, error);
 }
 
+/* What libfuse has to say goes where all messages go. */
+static void
+tell_for_libfuse (enum fuse_log_level level, const char *format, va_list values)
+{
+  char text[512];
+
+  if (level > FUSE_LOG_WARNING)
+    return;
+  vsnprintf (text, sizeof text, format, values);
+  text[strcspn (text, "\n")] = '\0';
+  message (MESSAGE_WARNING, "%s", text);
+}
+
+static void
+tell_nothing (enum fuse_log_level level, const char *format, va_list values)
+{
+  (void) level;
+  (void) format;
+  (void) values;
+}
+
 static void
 free_tree (struct tree *tree)
 {
   if (tree->session) {
+    /* It does not know that the tree is unmounted. */
+    fuse_set_log_func (tell_nothing);
     fuse_session_unmount (tree->session);
     fuse_session_destroy (tree->session);
+    fuse_set_log_func (NULL);
   }
   names_free (tree->names);
   pthread_mutex_destroy (&tree->lock);
@@ -77,6 +103,7 @@ mount_tree (struct tree *tree, char **error)
                                       "default_permissions") };
   struct fuse_args arguments = FUSE_ARGS_INIT (3, (char **) words);
 
+  fuse_set_log_func (tell_for_libfuse);
   errno = 0;
   tree->session = fuse_session_new (&arguments, &tree_operations,
                                     sizeof tree_operations, tree);
