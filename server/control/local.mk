@@ -50,5 +50,5 @@ tierswapctl_SOURCES = \
 tierswapctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 tierswapctl_LDADD = $(JANSSON_LIBS)
 
-EXTRA_DIST += server/control/tierswapctl.pod
-generated_man += server/control/tierswapctl.8
+EXTRA_DIST += server/control/tierswap-fuse.pod server/control/tierswapctl.pod
+generated_man += server/control/tierswap-fuse.5 server/control/tierswapctl.8
