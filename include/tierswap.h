@@ -60,6 +60,12 @@ extern int tierswap_set_control (struct tierswap *device, const char *path);
 extern int tierswap_set_fuse (struct tierswap *device, const char *directory,
                               bool others_read);
 
+/* The folder where the cgroup2 hierarchy is.  Without this call it is found by
+ * itself; where there is none, every page has the policy of "/".  Call it
+ * before tierswap_start.  -1 with ENOMEM.
+ */
+extern int tierswap_set_cgroups (struct tierswap *device, const char *path);
+
 /* Take the memory, protect the process (see tierswap_protect in
  * nbdkit-tierswap-plugin(1)), open the backings and start the threads.  Call
  * it once, in the process that will serve, after any fork.
@@ -88,6 +94,17 @@ extern int tierswap_read (struct tierswap *device, void *buffer, size_t count,
  */
 extern int tierswap_write (struct tierswap *device, const void *buffer,
                            size_t count, uint64_t offset);
+
+/* Tell of which cgroups the write requests are that come next: each tag is
+ * taken by the write of its pages, which is placed by the policy of that
+ * cgroup.  A page without a tag is of "/".  This is for who knows it from
+ * elsewhere than the kernel's module, see tierswap_shim(4).
+ * EINVAL: one of the COUNT tags is none (see tierswap_ioctl.h) or lies beyond
+ * the device; those before it were taken.
+ */
+struct tierswap_tag;
+extern int tierswap_tag (struct tierswap *device,
+                         const struct tierswap_tag *tags, size_t count);
 
 /* Forget whole pages of the range at once; they read as zeros.  Parts of
  * pages at the ends of the range are left as they are.  EINVAL.

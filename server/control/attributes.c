@@ -37,12 +37,6 @@ show_number (char value[REGISTRY_VALUE], uint64_t number)
   static int function (struct device *device, const char *name,                \
                        const char *object, const char *value, char **error)
 
-static const struct config_cgroup *
-root_of (const struct view *view)
-{
-  return &view->device->config->cgroups[0];
-}
-
 static const struct store_tier_statistics *
 tier_of (const struct view *view)
 {
@@ -295,53 +289,93 @@ STORE (set_writeback_limit)
   return device_set_writeback (device, &change, error);
 }
 
-/* Cgroups: "/", which all pages belong to. */
+/* Cgroups: those that have pages or a policy of their own, by path. */
 
 static const char *
 choose_cgroup (struct view *view, unsigned number)
 {
-  return number == 0 ? root_of (view)->path : NULL;
+  if (!view->cgroups
+      && cgroups_list (view->device->cgroups, false, &view->cgroups,
+                       &view->cgroups_count)
+             == -1)
+    return NULL;
+  if (number >= view->cgroups_count)
+    return NULL;
+  view->cgroup = &view->cgroups[number];
+  return view->cgroup->path;
 }
 
-SHOW (show_cgroup_prio, root_of (view)->prio)
-SHOW (show_cgroup_writeback_prio, root_of (view)->writeback_prio)
-SHOW (show_cgroup_writeback_size, root_of (view)->writeback_size)
-SHOW (show_cgroup_pages_memory, view->root.pages_memory)
-SHOW (show_cgroup_pages_backing, view->root.pages_backing)
-SHOW (show_cgroup_pages_same, view->root.pages_same)
-SHOW (show_cgroup_compr_bytes, view->root.compr_bytes)
+/* Also one that only exists. */
+static bool
+find_cgroup (struct view *view, const char *path)
+{
+  char *error;
+
+  if (cgroups_get (view->device->cgroups, path, &view->found, &error) == -1) {
+    free (error);
+    return false;
+  }
+  view->cgroup = &view->found;
+  return true;
+}
+
+void
+view_free (struct view *view)
+{
+  free (view->found.path);
+  cgroups_free_list (view->cgroups, view->cgroups_count);
+}
+
+SHOW (show_cgroup_id, view->cgroup->id)
+SHOW (show_cgroup_prio, view->cgroup->prio)
+SHOW (show_cgroup_writeback_prio, view->cgroup->writeback_prio)
+SHOW (show_cgroup_writeback_size, view->cgroup->writeback_size)
+SHOW (show_cgroup_limit, view->cgroup->limit)
+SHOW (show_cgroup_used, view->cgroup->used_bytes)
+SHOW (show_cgroup_pages_memory, view->cgroup->pages.pages_memory)
+SHOW (show_cgroup_pages_backing, view->cgroup->pages.pages_backing)
+SHOW (show_cgroup_pages_same, view->cgroup->pages.pages_same)
+SHOW (show_cgroup_compr_bytes, view->cgroup->pages.compr_bytes)
 
 STORE (set_cgroup_prio)
 {
-  struct device_root_change change = { -1, -1, -1 };
+  struct cgroup_change change = CGROUP_NO_CHANGE;
 
-  (void) object;
   return registry_number (name, value, 1, 4, &change.prio, error) == -1
              ? -1
-             : device_set_root (device, &change, error);
+             : device_set_cgroup (device, object, &change, error);
 }
 
 STORE (set_cgroup_writeback_prio)
 {
-  struct device_root_change change = { -1, -1, -1 };
+  struct cgroup_change change = CGROUP_NO_CHANGE;
 
-  (void) object;
   return registry_number (name, value, 0, 4, &change.writeback_prio, error)
                  == -1
              ? -1
-             : device_set_root (device, &change, error);
+             : device_set_cgroup (device, object, &change, error);
 }
 
 STORE (set_cgroup_writeback_size)
 {
-  struct device_root_change change = { -1, -1, -1 };
+  struct cgroup_change change = CGROUP_NO_CHANGE;
   uint64_t bytes;
 
-  (void) object;
   if (registry_size (name, value, false, &bytes, error) == -1)
     return -1;
   change.writeback_size = (int64_t) bytes;
-  return device_set_root (device, &change, error);
+  return device_set_cgroup (device, object, &change, error);
+}
+
+STORE (set_cgroup_limit)
+{
+  struct cgroup_change change = CGROUP_NO_CHANGE;
+  uint64_t bytes;
+
+  if (registry_size (name, value, true, &bytes, error) == -1)
+    return -1;
+  change.limit = (int64_t) bytes;
+  return device_set_cgroup (device, object, &change, error);
 }
 
 /* The cleaner. */
@@ -419,9 +453,12 @@ static const struct attribute writeback_attributes[] = {
 };
 
 static const struct attribute cgroup_attributes[] = {
+  { "id", show_cgroup_id, NULL },
   { "prio", show_cgroup_prio, set_cgroup_prio },
   { "writeback_prio", show_cgroup_writeback_prio, set_cgroup_writeback_prio },
   { "writeback_size", show_cgroup_writeback_size, set_cgroup_writeback_size },
+  { "limit", show_cgroup_limit, set_cgroup_limit },
+  { "used", show_cgroup_used, NULL },
   { "pages_memory", show_cgroup_pages_memory, NULL },
   { "pages_backing", show_cgroup_pages_backing, NULL },
   { "pages_same", show_cgroup_pages_same, NULL },
@@ -436,12 +473,14 @@ static const struct attribute cleaner_attributes[] = {
 };
 
 const struct attribute_group attribute_groups[] = {
-  { "", NULL, device_attributes, NULL, "", false },
-  { "pool", NULL, pool_attributes, "pool", "", false },
-  { "tier", choose_tier, tier_attributes, "tiers", "", false },
-  { "backing", choose_backing, backing_attributes, "backings", "", false },
-  { "writeback", NULL, writeback_attributes, NULL, "writeback_", false },
-  { "cgroup", choose_cgroup, cgroup_attributes, "cgroup", "zram.", true },
-  { "cleaner", NULL, cleaner_attributes, "cleaner", "", false },
-  { NULL, NULL, NULL, NULL, NULL, false },
+  { "", NULL, NULL, device_attributes, NULL, "", false },
+  { "pool", NULL, NULL, pool_attributes, "pool", "", false },
+  { "tier", choose_tier, NULL, tier_attributes, "tiers", "", false },
+  { "backing", choose_backing, NULL, backing_attributes, "backings", "",
+    false },
+  { "writeback", NULL, NULL, writeback_attributes, NULL, "writeback_", false },
+  { "cgroup", choose_cgroup, find_cgroup, cgroup_attributes, "cgroup", "zram.",
+    true },
+  { "cleaner", NULL, NULL, cleaner_attributes, "cleaner", "", false },
+  { NULL, NULL, NULL, NULL, NULL, NULL, false },
 };

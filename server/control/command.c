@@ -123,27 +123,32 @@ policy_number (struct command *c, const char *word, const char *key,
                                                                         : 1;
 }
 
-static bool
-is_root (struct command *c, const char *path)
+/* The same for the limit, which is a size. */
+static int
+policy_limit (struct command *c, const char *word, int64_t *limit)
 {
-  if (strcmp (path, "/") == 0)
-    return true;
-  change_refused (&c->error, ENOENT,
-                  "there is no cgroup \"%s\" here: all pages belong to \"/\"",
-                  config_excerpt (path).text);
-  return false;
+  const char *value = value_of (word, "limit");
+  uint64_t bytes;
+
+  if (!value)
+    return 0;
+  if (*limit >= 0)
+    return change_refused (&c->error, EINVAL, "limit is given twice");
+  if (registry_size ("limit", value, true, &bytes, &c->error) == -1)
+    return -1;
+  *limit = (int64_t) bytes;
+  return 1;
 }
 
 static bool
 cgroup (struct command *c, const struct request *request)
 {
-  struct device_root_change change = { -1, -1, -1 };
-  struct store_placement root;
+  struct cgroup_change change = CGROUP_NO_CHANGE;
+  struct cgroup_info info;
+  const char *path = request->words[1];
 
   if (request->count < 2)
     return refuse_arguments (c, "an argument is missing");
-  if (!is_root (c, request->words[1]))
-    return failed (c);
   for (unsigned i = 2; i < request->count; ++i) {
     const char *word = request->words[i];
     int r = policy_number (c, word, "prio", 4, &change.prio);
@@ -153,17 +158,22 @@ cgroup (struct command *c, const struct request *request)
     if (r == 0)
       r = policy_number (c, word, "writeback_size", PAGE_BYTES,
                          &change.writeback_size);
+    if (r == 0)
+      r = policy_limit (c, word, &change.limit);
     if (r == -1)
       return failed (c);
     if (r == 0)
       return refuse_arguments (c, config_excerpt (word).text);
   }
-  if (device_set_root (c->device, &change, &c->error) == -1)
+  if ((request->count > 2
+       && device_set_cgroup (c->device, path, &change, &c->error) == -1)
+      || cgroups_get (c->device->cgroups, path, &info, &c->error) == -1)
     return failed (c);
-  root = c->device->root;
-  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int) root.prio,
-                             "writeback_prio", (int) root.writeback_prio,
-                             "writeback_size", (int) root.writeback_size));
+  free (info.path);
+  return done (c, json_pack ("{s:i s:i s:i s:I}", "prio", (int) info.prio,
+                             "writeback_prio", (int) info.writeback_prio,
+                             "writeback_size", (int) info.writeback_size,
+                             "limit", (json_int_t) info.limit));
 }
 
 static bool
@@ -222,9 +232,9 @@ writeback_argument (struct command *c, const char *word)
     w->max = bytes;
   }
   else if ((value = value_of (word, "cgroup"))) {
-    if (!is_root (c, value))
+    if (cgroups_below (c->device->cgroups, value, &c->cgroups, &c->error) == -1)
       return -1;
-    w->cgroup = 0;
+    w->cgroups = &c->cgroups;
   }
   else if ((value = value_of (word, "tier"))) {
     w->tier = tier_named (c, value);

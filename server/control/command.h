@@ -26,6 +26,7 @@ struct command {
 
   /* Of the kinds that are long: */
   struct writeback_command writeback;
+  struct store_cgroup_set cgroups;    /* that are written back, if not all */
   struct writeback_counters counters; /* at the start */
   char name[33];                      /* of the backing that is drained */
   uint64_t memory;                    /* bytes used at the start */

@@ -13,6 +13,7 @@
 
 #include "control/fuse-internal.h"
 #include "control/fuse-node.h"
+#include "policy/write.h"
 
 #ifndef FOPEN_PARALLEL_DIRECT_WRITES
 #define FOPEN_PARALLEL_DIRECT_WRITES (1 << 6)
@@ -71,7 +72,6 @@ static void
 write_disk (struct tree *tree, uint64_t unique, const struct fuse_write_in *in,
             size_t room, const void *data)
 {
-  const struct store_placement placement = tree->device->root;
   struct fuse_write_out out = { .size = 0 };
 
   if (in->size > room) {
@@ -81,9 +81,7 @@ write_disk (struct tree *tree, uint64_t unique, const struct fuse_write_in *in,
   out.size = (uint32_t) clip (tree, in->offset, in->size);
   if (out.size == 0 && in->size > 0)
     tree_answer (tree, unique, ENOSPC);
-  else if (store_write (tree->device->store, data, out.size, in->offset,
-                        &placement)
-           == -1)
+  else if (device_write (tree->device, data, out.size, in->offset) == -1)
     tree_answer (tree, unique, errno);
   else
     tree_answer_bytes (tree, unique, &out, sizeof out);
@@ -94,9 +92,7 @@ static void
 allocate_disk (struct tree *tree, uint64_t unique,
                const struct fuse_fallocate_in *in)
 {
-  const struct store_placement placement = tree->device->root;
-  struct store *store = tree->device->store;
-  uint64_t size = store_size (store), count = in->length;
+  uint64_t size = store_size (tree->device->store), count = in->length;
   uint32_t kind = in->mode & ~(uint32_t) FALLOC_FL_KEEP_SIZE;
 
   if (in->offset > size || in->length > size - in->offset) {
@@ -110,8 +106,8 @@ allocate_disk (struct tree *tree, uint64_t unique,
     tree_answer (tree, unique, EOPNOTSUPP);
   else if (kind == 0 || count == 0)
     tree_answer (tree, unique, 0);
-  else if (store_zero (store, count, in->offset, kind == FALLOC_FL_PUNCH_HOLE,
-                       &placement)
+  else if (device_zero (tree->device, count, in->offset,
+                        kind == FALLOC_FL_PUNCH_HOLE)
            == -1)
     tree_answer (tree, unique, errno);
   else

@@ -20,6 +20,8 @@
 #include "control/fuse-reports.h"
 #include "control/registry.h"
 #include "policy/config-report.h"
+#include "policy/write.h"
+#include "tierswap_ioctl.h"
 
 /* Nothing is made, renamed or removed here. */
 static void
@@ -219,7 +221,7 @@ static struct file *
 make_file (const struct node *node)
 {
   struct file *file = calloc (1, sizeof *file);
-  char name[NODE_REGISTRY_ROOM];
+  char name[REGISTRY_NAME];
 
   if (!file)
     return NULL;
@@ -564,6 +566,35 @@ seek_file (fuse_req_t request, fuse_ino_t id, off_t offset, int whence,
     fuse_reply_lseek (request, (off_t) size);
 }
 
+/* A tag for user space, on the file that is there for it. */
+static void
+control_device (fuse_req_t request, fuse_ino_t id, unsigned call,
+                void *argument, struct fuse_file_info *info, unsigned flags,
+                const void *in, size_t in_length, size_t out_length)
+{
+  static const uint32_t version = TIERSWAP_IOC_INTERFACE;
+  struct tierswap_tag tag;
+
+  (void) argument;
+  (void) info;
+  (void) flags;
+  if (id == NODE_CONTROL && call == TIERSWAP_IOC_VERSION
+      && out_length >= sizeof version) {
+    fuse_reply_ioctl (request, 0, &version, sizeof version);
+    return;
+  }
+  if (id != NODE_CONTROL || call != TIERSWAP_IOC_TAG
+      || in_length < sizeof tag) {
+    fuse_reply_err (request, ENOTTY);
+    return;
+  }
+  memcpy (&tag, in, sizeof tag);
+  if (device_tag (tree_of (request)->device, &tag, 1) == -1)
+    fuse_reply_err (request, errno);
+  else
+    fuse_reply_ioctl (request, 0, NULL, 0);
+}
+
 static void
 agree (void *userdata, struct fuse_conn_info *connection)
 {
@@ -594,6 +625,7 @@ const struct fuse_lowlevel_ops tree_operations = {
   .releasedir = close_folder,
   .statfs = file_system_status,
   .lseek = seek_file,
+  .ioctl = control_device,
   .create = refuse_file,
   .mknod = refuse_node,
   .mkdir = refuse_folder,

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,12 +93,12 @@ each_object (struct device *device, const struct attribute_group *group,
   const char *name;
   int r = 0;
 
-  (void) parent;
   if (group->paths)
-    return 0;
+    return cgroups_children (device->cgroups, parent, callback, opaque);
   pthread_mutex_lock (&device->lock);
   for (unsigned i = 0; r == 0 && (name = group->object (&view, i)); ++i)
     r = callback (opaque, name);
+  view_free (&view);
   pthread_mutex_unlock (&device->lock);
   return r;
 }
@@ -112,10 +113,18 @@ static bool
 object_exists (struct device *device, const struct attribute_group *group,
                const char *object)
 {
-  if (group->paths)
-    return strcmp (object, "/") == 0;
-  return each_object (device, group, "", same_name, (void *) (uintptr_t) object)
-         == 1;
+  struct view view = { .device = device };
+  bool found;
+
+  if (!group->find)
+    return each_object (device, group, "", same_name,
+                        (void *) (uintptr_t) object)
+           == 1;
+  pthread_mutex_lock (&device->lock);
+  found = group->find (&view, object);
+  view_free (&view);
+  pthread_mutex_unlock (&device->lock);
+  return found;
 }
 
 int
@@ -244,11 +253,11 @@ node_mode (const struct node *node)
 }
 
 void
-node_registry_name (const struct node *node, char name[NODE_REGISTRY_ROOM])
+node_registry_name (const struct node *node, char name[REGISTRY_NAME])
 {
   const struct attribute_group *group = node->group;
 
-  snprintf (name, NODE_REGISTRY_ROOM, "%s%s%s%s%s", group->name,
+  snprintf (name, REGISTRY_NAME, "%s%s%s%s%s", group->name,
             group->name[0] ? "." : "", node->object, node->object[0] ? "." : "",
             node->attribute->name);
 }
@@ -266,7 +275,7 @@ list_attributes (const struct list_call *call,
   int r = 0;
 
   for (const struct attribute *a = group->attributes; r == 0 && a->name; ++a) {
-    char name[REGISTRY_NAME];
+    char name[NAME_MAX + 1];
 
     snprintf (name, sizeof name, "%s%s", group->prefix, a->name);
     r = call->callback (call->opaque, name,

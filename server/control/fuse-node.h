@@ -65,9 +65,8 @@ extern bool node_hash (uint64_t id, uint64_t *hash);
 extern mode_t node_mode (const struct node *node);
 
 /* The attribute's name in the registry. */
-#define NODE_REGISTRY_ROOM (NODE_OBJECT_ROOM + 64)
 extern void node_registry_name (const struct node *node,
-                                char name[NODE_REGISTRY_ROOM]);
+                                char name[REGISTRY_NAME]);
 
 /* All in the folder, without "." and "..".  Stops when the callback returns
  * non-zero, and returns that.  -1 with errno ENOENT or ENOMEM.

@@ -129,19 +129,37 @@ backings_json (struct device *device, const struct store_statistics *s)
 }
 
 static json_t *
+cgroup_json (const struct cgroup_info *info)
+{
+  const struct store_cgroup_statistics *c = &info->pages;
+
+  return json_pack (
+      "{s:s s:o s:i s:i s:i s:o s:o s:o s:o s:o s:o}", "path", info->path, "id",
+      integer (info->id), "prio", (int) info->prio, "writeback_prio",
+      (int) info->writeback_prio, "writeback_size", (int) info->writeback_size,
+      "limit_bytes", integer (info->limit), "mem_used_bytes",
+      integer (info->used_bytes), "pages_memory", integer (c->pages_memory),
+      "pages_backing", integer (c->pages_backing), "pages_same",
+      integer (c->pages_same), "compr_bytes", integer (c->compr_bytes));
+}
+
+static json_t *
 cgroups_json (struct device *device)
 {
-  const struct store_placement root = device->root;
-  struct store_cgroup_statistics c;
+  struct cgroup_info *list;
+  uint32_t count;
+  json_t *cgroups;
 
-  store_get_cgroup_statistics (device->store, &c, 1);
-  return json_pack (
-      "[{s:s s:i s:i s:i s:i s:o s:o s:o s:o}]", "path", "/", "id", 1, "prio",
-      (int) root.prio, "writeback_prio", (int) root.writeback_prio,
-      "writeback_size", (int) root.writeback_size, "pages_memory",
-      integer (c.pages_memory), "pages_backing", integer (c.pages_backing),
-      "pages_same", integer (c.pages_same), "compr_bytes",
-      integer (c.compr_bytes));
+  if (cgroups_list (device->cgroups, false, &list, &count) == -1)
+    return NULL;
+  cgroups = json_array ();
+  for (uint32_t i = 0; cgroups && i < count; ++i)
+    if (json_array_append_new (cgroups, cgroup_json (&list[i])) == -1) {
+      json_decref (cgroups);
+      cgroups = NULL;
+    }
+  cgroups_free_list (list, count);
+  return cgroups;
 }
 
 static json_t *

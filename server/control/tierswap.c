@@ -14,6 +14,7 @@
 #include "control/listener.h"
 #include "control/statistics.h"
 #include "policy/device.h"
+#include "policy/write.h"
 
 struct tierswap {
   struct device *device;
@@ -103,6 +104,18 @@ tierswap_set_fuse (struct tierswap *tierswap, const char *directory,
 }
 
 int
+tierswap_set_cgroups (struct tierswap *tierswap, const char *path)
+{
+  char *copy = strdup (path);
+
+  if (!copy)
+    return -1;
+  free (tierswap->device->hierarchy);
+  tierswap->device->hierarchy = copy;
+  return 0;
+}
+
+int
 tierswap_start (struct tierswap *tierswap)
 {
   char *error;
@@ -153,10 +166,7 @@ int
 tierswap_write (struct tierswap *tierswap, const void *buffer, size_t count,
                 uint64_t offset)
 {
-  struct store_placement placement = tierswap->device->root;
-
-  return store_write (tierswap->device->store, buffer, count, offset,
-                      &placement);
+  return device_write (tierswap->device, buffer, count, offset);
 }
 
 int
@@ -169,9 +179,14 @@ int
 tierswap_zero (struct tierswap *tierswap, uint64_t count, uint64_t offset,
                bool punch)
 {
-  struct store_placement placement = tierswap->device->root;
+  return device_zero (tierswap->device, count, offset, punch);
+}
 
-  return store_zero (tierswap->device->store, count, offset, punch, &placement);
+int
+tierswap_tag (struct tierswap *tierswap, const struct tierswap_tag *tags,
+              size_t count)
+{
+  return device_tag (tierswap->device, tags, count);
 }
 
 struct extents_call {

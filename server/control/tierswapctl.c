@@ -209,10 +209,13 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
     show_attributes (result, all);
     break;
   case USAGE_CGROUP:
-    printf ("prio=%llu writeback_prio=%llu writeback_size=%llu\n",
+    printf ("prio=%llu writeback_prio=%llu writeback_size=%llu",
             (unsigned long long) number (result, "prio"),
             (unsigned long long) number (result, "writeback_prio"),
             (unsigned long long) number (result, "writeback_size"));
+    if (number (result, "limit") > 0)
+      printf (" limit=%llu", (unsigned long long) number (result, "limit"));
+    putchar ('\n');
     break;
   case USAGE_RELOAD:
     show_reload (result);

@@ -53,6 +53,8 @@ struct config_cgroup {
   unsigned writeback_prio; /* 1 to 4, 0: never written back */
   unsigned writeback_size; /* bytes stored, 0 to 4096 */
   uint64_t limit;          /* bytes of the pool, 0: none */
+  /* The section itself says so; otherwise it is that of the cgroup above. */
+  bool prio_given, writeback_prio_given, writeback_size_given;
   int line;
 };
 

@@ -43,11 +43,6 @@ check_built (const struct config *config)
              config->file);
     return -1;
   }
-  if (config->cgroups_count > 1 || config->cgroups[0].limit)
-    message (MESSAGE_NOTICE,
-             "%s: this version does not know which cgroup a page is of: all "
-             "have the policy of \"/\", and no limit of their own",
-             config->file);
   return 0;
 }
 
@@ -136,18 +131,26 @@ start_writeback (struct device *device)
   return 0;
 }
 
+static int
+start_cgroups (struct device *device)
+{
+  device->tags = tags_create ();
+  if (device->tags)
+    device->shim = shim_create (device->tags, device->tag_source);
+  device->cgroups
+      = cgroups_create (device->store, device->hierarchy, device->config);
+  if (device->shim && device->cgroups)
+    return 0;
+  message (MESSAGE_ERROR, "cgroups could not be followed: %m");
+  return -1;
+}
+
 int
 device_start (struct device *device)
 {
   struct store_options options = store_options_of (device->config);
-  const struct config_cgroup *root = &device->config->cgroups[0];
 
   protect_process ();
-  device->root = (struct store_placement){
-    .prio = (uint8_t) root->prio,
-    .writeback_prio = (uint8_t) root->writeback_prio,
-    .writeback_size = (uint16_t) root->writeback_size,
-  };
   if (store_create (&options, &device->store) == -1) {
     message (MESSAGE_ERROR,
              "no address space for a device of %llu bytes: %m; give a smaller "
@@ -159,6 +162,8 @@ device_start (struct device *device)
     message (MESSAGE_ERROR, "the store's threads did not start: %m");
     return -1;
   }
+  if (start_cgroups (device) == -1)
+    return -1;
   return start_writeback (device);
 }
 
@@ -168,9 +173,14 @@ device_free (struct device *device)
   if (!device)
     return;
   writeback_stop (device->writeback);
+  cgroups_free (device->cgroups);
+  shim_free (device->shim);
+  tags_free (device->tags);
   store_free (device->store);
   backings_close (&device->backings);
   config_free (device->config);
+  free (device->hierarchy);
+  free (device->tag_source);
   pthread_mutex_destroy (&device->lock);
   pthread_mutex_destroy (&device->reload);
   free (device);

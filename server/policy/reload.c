@@ -305,7 +305,6 @@ apply (struct device *device, struct config *new, char **error)
 {
   struct opened opened = { .backings = { NULL } };
   struct undo undo = { .resized_count = 0 };
-  const struct config_cgroup *root = &new->cgroups[0];
 
   if (check (device, new, error) == -1
       || open_missing (device, new, &opened, error) == -1
@@ -323,11 +322,7 @@ apply (struct device *device, struct config *new, char **error)
   change_backings (device, new, &opened);
   change_tiers (device, new);
   store_set_pool_limit (device->store, new->pool_limit);
-  device->root = (struct store_placement){
-    .prio = (uint8_t) root->prio,
-    .writeback_prio = (uint8_t) root->writeback_prio,
-    .writeback_size = (uint16_t) root->writeback_size,
-  };
+  cgroups_configure (device->cgroups, new);
   config_free (device->config);
   device->config = new;
   writeback_configure (device->writeback, &new->writeback);

@@ -32,8 +32,10 @@ demote_segment (struct store *store, uint32_t number)
   uint32_t time = atomic_load_explicit (&segment->time, memory_order_relaxed);
   unsigned tier = tier_after (store, owner_tier (owner));
   struct append_target down = {
-    .owner = owner_index (owner_cgroup (owner), tier % STORE_TIERS,
-                          owner_class (owner)),
+    .owner = cgroup_home (store,
+                          owner_index (owner_cgroup (owner), tier % STORE_TIERS,
+                                       owner_class (owner)),
+                          STREAM_SURVIVORS),
     .stream = STREAM_SURVIVORS,
     .time = time,
   };

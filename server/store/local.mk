@@ -3,6 +3,8 @@ libtierswap_la_SOURCES += \
 	server/store/append.h \
 	server/store/backed.c \
 	server/store/backed.h \
+	server/store/cgroup.c \
+	server/store/cgroup.h \
 	server/store/check.c \
 	server/store/cleaner.c \
 	server/store/cleaner.h \

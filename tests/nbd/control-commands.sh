@@ -83,7 +83,10 @@ refuses 'prio cannot be "5"' cgroup / prio=5
 refuses 'writeback_prio cannot be' cgroup / prio=1 writeback_prio=9
 refuses 'writeback_size cannot be' cgroup / writeback_size=5000
 refuses "prio is given twice" cgroup / prio=1 prio=1
-refuses "limit=1: the command is" cgroup / limit=1
+refuses "color=1: the command is" cgroup / color=1
+refuses "limit must be a multiple of 4096" cgroup / limit=1
+refuses 'limit cannot be "many"' cgroup / limit=many
+refuses "limit is given twice" cgroup / limit=1M limit=1M
 expect "the policy after refusals" "$(control cgroup /)" \
   "prio=2 writeback_prio=1 writeback_size=1024"
 control cgroup / prio=1 writeback_size=0 >"$tmp/out"

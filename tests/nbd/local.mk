@@ -74,6 +74,7 @@ nbd_scripts += \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
 	tests/nbd/full-file-system.sh \
+	tests/nbd/fuse-cgroups.sh \
 	tests/nbd/fuse-disk.sh \
 	tests/nbd/fuse-mount.sh \
 	tests/nbd/fuse-swap.sh \

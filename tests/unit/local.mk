@@ -7,7 +7,7 @@ unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 noinst_LTLIBRARIES += tests/unit/libpages.la
 tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
 	tests/unit/model.c tests/unit/model.h tests/unit/rig.c tests/unit/rig.h \
-	tests/unit/test.h
+	tests/unit/test.h tests/unit/cgroup-rig.c tests/unit/cgroup-rig.h
 
 unit_tests += tests/unit/test-codec
 tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
@@ -71,6 +71,26 @@ tests_unit_test_writeback_hang_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_writeback_hang_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 
+# Whose page it is.
+unit_tests += tests/unit/test-tags
+tests_unit_test_tags_SOURCES = tests/unit/test-tags.c
+tests_unit_test_tags_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tags_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-cgroups
+tests_unit_test_cgroups_SOURCES = tests/unit/test-cgroups.c
+tests_unit_test_cgroups_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_cgroups_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-cgroups-share
+tests_unit_test_cgroups_share_SOURCES = tests/unit/test-cgroups-share.c
+tests_unit_test_cgroups_share_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_cgroups_share_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-shim
+tests_unit_test_shim_SOURCES = tests/unit/test-shim.c
+tests_unit_test_shim_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_shim_LDADD = $(unit_ldadd)
 
 # The configuration.
 unit_tests += tests/unit/test-config
