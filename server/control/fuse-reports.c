@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/fuse-node.h"
 #include "control/fuse-reports.h"
@@ -124,6 +125,9 @@ report_text (struct device *device, unsigned node)
     break;
   case NODE_BD_STAT:
     text = bd_stat (device);
+    break;
+  case NODE_CONTROL:
+    text = strdup ("");
     break;
   default:
     errno = EACCES;

@@ -18,7 +18,7 @@ leave_out () {
 }
 for program in nbdkit nbdfuse losetup mkswap swapon; do
   command -v "$program" > /dev/null ||
-    leave_out "$program is missing (packages nbdkit, nbdfuse, mount, util-linux)"
+    leave_out "$program is missing (packages nbdkit, libnbd-bin, mount, util-linux)"
 done
 [ "$(id -u)" = 0 ] || leave_out "only root may swap"
 [ -w /dev/fuse ] && [ -w /dev/loop-control ] ||

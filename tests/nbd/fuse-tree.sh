@@ -95,6 +95,8 @@ if printf '1\0002' >"$dir/cgroup/zram.prio"; then
   fail "a value with a NUL is taken"
 fi 2>"$tmp/err"
 
+is control ""
+
 # Nothing is made, renamed, removed or resized.
 for command in "touch $dir/new" "mkdir $dir/cgroup/new" "rm -f $dir/disk" \
   "mv $dir/size $dir/length" "ln -s x $dir/link" "mknod $dir/fifo p" \
