@@ -23,57 +23,6 @@
 #include "policy/write.h"
 #include "tierswap_ioctl.h"
 
-/* Nothing is made, renamed or removed here. */
-static void
-refuse_name (fuse_req_t request, fuse_ino_t parent, const char *name)
-{
-  (void) parent;
-  (void) name;
-  fuse_reply_err (request, EPERM);
-}
-
-static void
-refuse_folder (fuse_req_t request, fuse_ino_t parent, const char *name,
-               mode_t mode)
-{
-  (void) mode;
-  refuse_name (request, parent, name);
-}
-
-static void
-refuse_node (fuse_req_t request, fuse_ino_t parent, const char *name,
-             mode_t mode, dev_t device)
-{
-  (void) device;
-  refuse_folder (request, parent, name, mode);
-}
-
-static void
-refuse_file (fuse_req_t request, fuse_ino_t parent, const char *name,
-             mode_t mode, struct fuse_file_info *info)
-{
-  (void) info;
-  refuse_folder (request, parent, name, mode);
-}
-
-static void
-refuse_link (fuse_req_t request, const char *target, fuse_ino_t parent,
-             const char *name)
-{
-  (void) target;
-  refuse_name (request, parent, name);
-}
-
-static void
-refuse_rename (fuse_req_t request, fuse_ino_t from, const char *name,
-               fuse_ino_t to, const char *new_name, unsigned flags)
-{
-  (void) to;
-  (void) new_name;
-  (void) flags;
-  refuse_name (request, from, name);
-}
-
 /* Seconds that the kernel may rely on names and modes: others change them. */
 #define TIMEOUT 0
 
@@ -87,16 +36,6 @@ struct file {
   unsigned fixed; /* then */
   char *text;     /* what is read, taken when its beginning is; NULL: not yet */
   size_t length;
-};
-
-/* A folder that is open. */
-struct listing {
-  struct listed {
-    char *name;
-    uint64_t id;
-    mode_t mode;
-  } * list;
-  size_t count;
 };
 
 static struct tree *
@@ -403,98 +342,6 @@ write_file (fuse_req_t request, fuse_ino_t id, const char *bytes, size_t size,
   free (copy);
 }
 
-static void
-free_listing (struct listing *listing)
-{
-  for (size_t i = 0; i < listing->count; ++i)
-    free (listing->list[i].name);
-  free (listing->list);
-  free (listing);
-}
-
-static int
-add_listed (void *opaque, const char *name, uint64_t id, mode_t mode)
-{
-  struct listing *listing = opaque;
-  struct listed *list = listing->list;
-
-  /* Room grows by doubling, whenever the count is a power of two. */
-  if ((listing->count & (listing->count - 1)) == 0) {
-    list = realloc (list, (listing->count * 2 + 1) * sizeof *list);
-    if (!list)
-      return -1;
-    listing->list = list;
-  }
-  list[listing->count] = (struct listed){ strdup (name), id, mode };
-  if (!list[listing->count].name)
-    return -1;
-  ++listing->count;
-  return 0;
-}
-
-static void
-open_folder (fuse_req_t request, fuse_ino_t id, struct fuse_file_info *info)
-{
-  struct tree *tree = tree_of (request);
-  struct listing *listing = calloc (1, sizeof *listing);
-  struct node node;
-
-  if (!listing) {
-    fuse_reply_err (request, ENOMEM);
-    return;
-  }
-  if (node_find (tree->device, tree->names, id, &node) == -1
-      || add_listed (listing, ".", id, S_IFDIR) == -1
-      || add_listed (listing, "..", NODE_ROOT, S_IFDIR) == -1
-      || node_list (tree->device, &node, add_listed, listing) != 0) {
-    fuse_reply_err (request, errno ? errno : ENOMEM);
-    free_listing (listing);
-    return;
-  }
-  info->fh = (uint64_t) (uintptr_t) listing;
-  if (fuse_reply_open (request, info) != 0)
-    free_listing (listing);
-}
-
-static struct listing *
-listing_of (const struct fuse_file_info *info)
-{
-  return (struct listing *) (uintptr_t) info->fh;
-}
-
-static void
-read_folder (fuse_req_t request, fuse_ino_t id, size_t size, off_t offset,
-             struct fuse_file_info *info)
-{
-  const struct listing *listing = listing_of (info);
-  char room[4096];
-  size_t used = 0;
-
-  (void) id;
-  if (size > sizeof room)
-    size = sizeof room;
-  for (size_t i = (size_t) offset; i < listing->count; ++i) {
-    const struct stat status
-        = { .st_ino = listing->list[i].id, .st_mode = listing->list[i].mode };
-    size_t length
-        = fuse_add_direntry (request, room + used, size - used,
-                             listing->list[i].name, &status, (off_t) i + 1);
-
-    if (length > size - used)
-      break;
-    used += length;
-  }
-  fuse_reply_buf (request, room, used);
-}
-
-static void
-close_folder (fuse_req_t request, fuse_ino_t id, struct fuse_file_info *info)
-{
-  (void) id;
-  free_listing (listing_of (info));
-  fuse_reply_err (request, 0);
-}
-
 /* A loop device takes from here in what units it may discard. */
 static void
 file_system_status (fuse_req_t request, fuse_ino_t id)
@@ -620,17 +467,17 @@ const struct fuse_lowlevel_ops tree_operations = {
   .read = read_file,
   .write = write_file,
   .release = close_file,
-  .opendir = open_folder,
-  .readdir = read_folder,
-  .releasedir = close_folder,
+  .opendir = tree_open_folder,
+  .readdir = tree_read_folder,
+  .releasedir = tree_close_folder,
   .statfs = file_system_status,
   .lseek = seek_file,
   .ioctl = control_device,
-  .create = refuse_file,
-  .mknod = refuse_node,
-  .mkdir = refuse_folder,
-  .symlink = refuse_link,
-  .rename = refuse_rename,
-  .unlink = refuse_name,
-  .rmdir = refuse_name,
+  .create = tree_refuse_file,
+  .mknod = tree_refuse_node,
+  .mkdir = tree_refuse_folder,
+  .symlink = tree_refuse_link,
+  .rename = tree_refuse_rename,
+  .unlink = tree_refuse_name,
+  .rmdir = tree_refuse_name,
 };

@@ -96,7 +96,29 @@ extern bool tree_disk_request (struct tree *tree,
 extern int tree_serve (struct tree *tree, char **error);
 extern void tree_serve_no_more (struct tree *tree);
 
-/* fuse-files.c: what libfuse calls. */
+/* fuse-folders.c: what libfuse calls for them, and what is refused. */
+extern void tree_refuse_name (fuse_req_t request, fuse_ino_t parent,
+                              const char *name);
+extern void tree_refuse_folder (fuse_req_t request, fuse_ino_t parent,
+                                const char *name, mode_t mode);
+extern void tree_refuse_node (fuse_req_t request, fuse_ino_t parent,
+                              const char *name, mode_t mode, dev_t device);
+extern void tree_refuse_file (fuse_req_t request, fuse_ino_t parent,
+                              const char *name, mode_t mode,
+                              struct fuse_file_info *info);
+extern void tree_refuse_link (fuse_req_t request, const char *target,
+                              fuse_ino_t parent, const char *name);
+extern void tree_refuse_rename (fuse_req_t request, fuse_ino_t from,
+                                const char *name, fuse_ino_t to,
+                                const char *new_name, unsigned flags);
+extern void tree_open_folder (fuse_req_t request, fuse_ino_t id,
+                              struct fuse_file_info *info);
+extern void tree_read_folder (fuse_req_t request, fuse_ino_t id, size_t size,
+                              off_t offset, struct fuse_file_info *info);
+extern void tree_close_folder (fuse_req_t request, fuse_ino_t id,
+                               struct fuse_file_info *info);
+
+/* fuse-files.c: all that libfuse calls. */
 extern const struct fuse_lowlevel_ops tree_operations;
 
 #endif /* TIERSWAP_FUSE_INTERNAL_H */

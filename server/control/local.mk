@@ -13,6 +13,7 @@ libtierswap_la_SOURCES += \
 	server/control/fuse-command.h \
 	server/control/fuse-disk.c \
 	server/control/fuse-files.c \
+	server/control/fuse-folders.c \
 	server/control/fuse-internal.h \
 	server/control/fuse-mount.c \
 	server/control/fuse-mount.h \
