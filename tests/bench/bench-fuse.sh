@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The section "fuse": a program that swaps end to end, on tierswap's FUSE disk
 # through a loop device, beside nbdkit's memory plugin through nbdfuse and a loop
-# device, and beside a zram device with lz4.  One process of 512 MiB in a memory
-# cgroup of 256 MiB, so that the machine itself is never short.  The three take
-# turns, BENCH_ROUNDS times; each one's best time counts.
+# device, and beside a zram device with lz4.  One process of BENCH_MEBIBYTES in a
+# memory cgroup of half as much, so that the machine itself is never short.  The
+# three take turns, BENCH_ROUNDS times; each one's best time counts.
 # usage: bench-fuse.sh PAGES
 set -eu
 : "${builddir:=.}" "${BENCH_ROUNDS:=3}" "${BENCH_TOUCHES:=60000}"
+: "${BENCH_MEBIBYTES:=512}"
 pages=$1
-mebibytes=512
-limit=$((256 << 20))
+mebibytes=$BENCH_MEBIBYTES
+limit=$((mebibytes << 19))
 
 leave_out () {
   echo "The section fuse is left out: $*."
