@@ -49,6 +49,17 @@ extern int tierswap_create (const char *file, const char *size,
  */
 extern int tierswap_set_control (struct tierswap *device, const char *path);
 
+/* Have the device show itself and its attributes as files in DIRECTORY, by
+ * FUSE, from tierswap_start to tierswap_free; see nbdkit-tierswap-plugin(1)
+ * for what is there.  It is an absolute path of an empty folder, and only who
+ * the process runs as may look there; OTHERS_READ: everybody may read, but not
+ * the disk.  Call it before tierswap_start.  While DIRECTORY/disk is open
+ * tierswap_free waits.  -1 with EINVAL, ENOENT, ENOTDIR, ENOTEMPTY, EBUSY if
+ * another server's is there, or why else nothing can be mounted there.
+ */
+extern int tierswap_set_fuse (struct tierswap *device, const char *directory,
+                              bool others_read);
+
 /* The folder where the cgroup2 hierarchy is.  Without this call it is found by
  * itself; where there is none, every page has the policy of "/".  Call it
  * before tierswap_start.  -1 with ENOMEM.
@@ -65,7 +76,8 @@ extern int tierswap_set_shim (struct tierswap *device, const char *source);
 /* Take the memory, protect the process (see tierswap_protect in
  * nbdkit-tierswap-plugin(1)), open the backings and start the threads.  Call
  * it once, in the process that will serve, after any fork.
- * -1 with ENOMEM, EAGAIN, or the error of a backing or of the control socket.
+ * -1 with ENOMEM, EAGAIN, or the error of a backing, of the control socket or
+ * of the FUSE tree.
  */
 extern int tierswap_start (struct tierswap *device);
 

@@ -33,11 +33,13 @@
  */
 #define EXTENTS_MAXIMUM 65536
 
-static char *conf;       /* absolute path, or NULL: the embedded default */
-static const char *size; /* NULL: the configuration's */
-static char *control;    /* absolute path of the socket, or NULL: none */
-static const char *shim; /* NULL: the configuration's */
-static bool insecure;    /* network connections may be without TLS */
+static char *conf;         /* absolute path, or NULL: the embedded default */
+static const char *size;   /* NULL: the configuration's */
+static char *control;      /* absolute path of the socket, or NULL: none */
+static char *fuse;         /* absolute path of the folder, or NULL: none */
+static const char *shim;   /* NULL: the configuration's */
+static bool insecure;      /* network connections may be without TLS */
+static int fuse_read = -1; /* others may read there; -1: not said, they don't */
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -83,6 +85,7 @@ plugin_unload (void)
   plugin_cleanup (); /* of a device that was never started */
   free (conf);
   free (control);
+  free (fuse);
 }
 
 static void
@@ -141,8 +144,27 @@ plugin_config (const char *key, const char *value)
     return r == -1 ? -1 : 0;
   }
 
+  if (strcmp (key, "fuse") == 0) {
+    if (fuse) {
+      nbdkit_error ("fuse is given twice: the second is '%s'", value);
+      return -1;
+    }
+    fuse = nbdkit_absolute_path (value);
+    return fuse ? 0 : -1;
+  }
+
+  if (strcmp (key, "fuse-read") == 0) {
+    if (strcmp (value, "all") != 0 && strcmp (value, "owner") != 0) {
+      nbdkit_error ("fuse-read is 'all' or 'owner', not '%s'", value);
+      return -1;
+    }
+    fuse_read = strcmp (value, "all") == 0;
+    return 0;
+  }
+
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE, control=SOCKET, shim=DEVICE and insecure=true",
+                "size=SIZE, control=SOCKET, shim=DEVICE, insecure=true, "
+                "fuse=DIR and fuse-read=WHO",
                 key);
   return -1;
 }
@@ -157,7 +179,11 @@ plugin_config (const char *key, const char *value)
   "shim=DEVICE     Where the kernel tells whose pages these are, or bpf\n"     \
   "                (default: the configuration's, or /dev/tierswap-shim).\n"   \
   "insecure=true   Serve network clients without TLS too: everybody there\n"   \
-  "                may then read and change what is swapped (default: no)."
+  "                may then read and change what is swapped (default: no).\n"  \
+  "fuse=DIR        An empty folder to show the device and its attributes\n"    \
+  "                as files in (default: nowhere).\n"                          \
+  "fuse-read=WHO   Who may read them, but for the disk: owner or all\n"        \
+  "                (default: owner)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
@@ -167,7 +193,13 @@ plugin_config_complete (void)
     return -1;
   if (shim && tierswap_set_shim (device, shim) == -1)
     return -1;
-  return control ? tierswap_set_control (device, control) : 0;
+  if (control && tierswap_set_control (device, control) == -1)
+    return -1;
+  if (!fuse && fuse_read != -1) {
+    nbdkit_error ("fuse-read needs fuse=DIR");
+    return -1;
+  }
+  return fuse ? tierswap_set_fuse (device, fuse, fuse_read == 1) : 0;
 }
 
 static int

@@ -78,6 +78,7 @@ SHOW (show_pool_pages_same, view->statistics.pages_same)
 SHOW (show_pool_compr_bytes, view->statistics.compr_bytes)
 SHOW (show_pool_reads, view->statistics.reads)
 SHOW (show_pool_writes, view->statistics.writes)
+SHOW (show_pool_writes_raw, view->statistics.writes_raw)
 SHOW (show_pool_trims, view->statistics.trims)
 SHOW (show_pool_read_errors, view->statistics.read_errors)
 SHOW (show_pool_write_errors, view->statistics.write_errors)
@@ -187,6 +188,7 @@ SHOW (show_backing_checksum_errors,
       view->statistics.backings[view->backing].checksum_errors)
 SHOW_TEXT (show_backing_kind, statistics_backing_kind (backing_of (view)))
 SHOW_TEXT (show_backing_state, statistics_backing_state (backing_of (view)))
+SHOW (show_backing_drain, atomic_load (&entry_of (view)->draining))
 SHOW_TEXT (show_backing_promote, promotes (view) ? "true" : "false")
 
 STORE (set_backing_size)
@@ -207,6 +209,16 @@ STORE (set_backing_promote)
                            "%s cannot be \"%s\": it is true or false", name,
                            config_excerpt (value).text);
   return device_set_promote (device, object, promote, error);
+}
+
+STORE (set_backing_drain)
+{
+  if (strcmp (value, "1") != 0)
+    return change_refused (error, EINVAL,
+                           "%s cannot be \"%s\": 1 begins to drain it, and "
+                           "only a reload of the configuration calls it off",
+                           name, config_excerpt (value).text);
+  return device_drain (device, object, error);
 }
 
 /* Writeback. */
@@ -387,6 +399,7 @@ static const struct attribute pool_attributes[] = {
   { "compr_bytes", show_pool_compr_bytes, NULL },
   { "reads", show_pool_reads, NULL },
   { "writes", show_pool_writes, NULL },
+  { "writes_raw", show_pool_writes_raw, NULL },
   { "trims", show_pool_trims, NULL },
   { "read_errors", show_pool_read_errors, NULL },
   { "write_errors", show_pool_write_errors, NULL },
@@ -400,6 +413,7 @@ static const struct attribute tier_attributes[] = {
   { "limit", show_tier_limit, set_tier_limit },
   { "demote_age", show_tier_demote_age, set_tier_demote_age },
   { "used", show_tier_used, NULL },
+  { "mem_used_bytes", show_tier_used, NULL },
   { "pages", show_tier_pages, NULL },
   { "pages_raw", show_tier_pages_raw, NULL },
   { "compr_bytes", show_tier_compr_bytes, NULL },
@@ -414,6 +428,7 @@ static const struct attribute backing_attributes[] = {
   { "size", show_backing_size, set_backing_size },
   { "used", show_backing_used, NULL },
   { "promote", show_backing_promote, set_backing_promote },
+  { "drain", show_backing_drain, set_backing_drain },
   { "pages", show_backing_pages, NULL },
   { "written_bytes", show_backing_written_bytes, NULL },
   { "write_ios", show_backing_write_ios, NULL },
@@ -458,12 +473,14 @@ static const struct attribute cleaner_attributes[] = {
 };
 
 const struct attribute_group attribute_groups[] = {
-  { "", NULL, NULL, device_attributes },
-  { "pool", NULL, NULL, pool_attributes },
-  { "tier", choose_tier, NULL, tier_attributes },
-  { "backing", choose_backing, NULL, backing_attributes },
-  { "writeback", NULL, NULL, writeback_attributes },
-  { "cgroup", choose_cgroup, find_cgroup, cgroup_attributes },
-  { "cleaner", NULL, NULL, cleaner_attributes },
-  { NULL, NULL, NULL, NULL },
+  { "", NULL, NULL, device_attributes, NULL, "", false },
+  { "pool", NULL, NULL, pool_attributes, "pool", "", false },
+  { "tier", choose_tier, NULL, tier_attributes, "tiers", "", false },
+  { "backing", choose_backing, NULL, backing_attributes, "backings", "",
+    false },
+  { "writeback", NULL, NULL, writeback_attributes, NULL, "writeback_", false },
+  { "cgroup", choose_cgroup, find_cgroup, cgroup_attributes, "cgroup", "zram.",
+    true },
+  { "cleaner", NULL, NULL, cleaner_attributes, "cleaner", "", false },
+  { NULL, NULL, NULL, NULL, NULL, NULL, false },
 };

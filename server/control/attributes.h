@@ -41,6 +41,11 @@ struct attribute_group {
    */
   bool (*find) (struct view *view, const char *name);
   const struct attribute *attributes; /* up to one without a name */
+  /* In the FUSE tree: the folder of its objects, or of its attributes if it
+   * has none (NULL: the tree's own), and what its files' names begin with.
+   */
+  const char *folder, *prefix;
+  bool paths; /* objects are paths, "/" is there */
 };
 
 /* Give back what was taken for a view. */

@@ -10,6 +10,7 @@
 
 #include "common/message.h"
 #include "control/control.h"
+#include "control/fuse.h"
 #include "control/listener.h"
 #include "control/statistics.h"
 #include "policy/device.h"
@@ -19,6 +20,9 @@ struct tierswap {
   struct device *device;
   char *control_path; /* NULL: no control socket */
   struct control *control;
+  char *fuse_directory; /* NULL: no FUSE tree */
+  bool others_read;
+  struct tree *tree;
 };
 
 _Static_assert((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR
@@ -83,6 +87,23 @@ tierswap_set_control (struct tierswap *tierswap, const char *path)
 }
 
 int
+tierswap_set_fuse (struct tierswap *tierswap, const char *directory,
+                   bool others_read)
+{
+  char *error, *copy;
+
+  if (tree_check (directory, &error) == -1)
+    return tell (error);
+  copy = strdup (directory);
+  if (!copy)
+    return -1;
+  free (tierswap->fuse_directory);
+  tierswap->fuse_directory = copy;
+  tierswap->others_read = others_read;
+  return 0;
+}
+
+int
 tierswap_set_cgroups (struct tierswap *tierswap, const char *path)
 {
   char *copy = strdup (path);
@@ -126,6 +147,11 @@ tierswap_start (struct tierswap *tierswap)
                         &tierswap->control, &error)
              == -1)
     return tell (error);
+  if (tierswap->fuse_directory
+      && tree_start (tierswap->device, tierswap->fuse_directory,
+                     tierswap->others_read, &tierswap->tree, &error)
+             == -1)
+    return tell (error);
   return 0;
 }
 
@@ -134,9 +160,12 @@ tierswap_free (struct tierswap *tierswap)
 {
   if (!tierswap)
     return;
+  /* First the tree: while its disk is in use all else goes on. */
+  tree_stop (tierswap->tree);
   control_stop (tierswap->control);
   device_free (tierswap->device);
   free (tierswap->control_path);
+  free (tierswap->fuse_directory);
   free (tierswap);
 }
 

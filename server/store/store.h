@@ -165,6 +165,7 @@ struct store_statistics {
   uint64_t meta_bytes;    /* the tables' part of mem_used_bytes */
   uint64_t reserve_bytes; /* empty frames kept ready, not in mem_used_bytes */
   uint64_t reads, writes, trims;      /* pages */
+  uint64_t writes_raw; /* whole pages that did not compress */
   uint64_t read_errors, write_errors; /* requests */
   uint64_t segments_cleaned, bytes_copied;
   uint64_t cleaner_nanoseconds; /* of CPU, all threads that cleaned */

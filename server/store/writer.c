@@ -152,6 +152,8 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       batched = 0;
     }
     object = (struct object *) room;
+    if (object->length == PAGE_BYTES)
+      worker_count (&worker->counters.writes_raw, 1);
     owner = next_owner;
     worker->batch[batched]
         = (struct append){ .object = object, .slot = (uint32_t) slot };

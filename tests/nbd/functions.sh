@@ -14,7 +14,13 @@ limit=60 # seconds that anything here is given before it counts as hung
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-nbd.XXXXXX")
 servers=()
 
-# What a test undoes at its end, when its servers are gone.
+# What a test gives back at its end while its servers are there.
+give_back ()
+{
+  :
+}
+
+# What it undoes when they are gone.
 undo ()
 {
   :
@@ -25,6 +31,7 @@ cleanup ()
   local status=$? server
   trap - EXIT
   set +e
+  give_back
   for server in "${servers[@]}"; do
     kill "$server" 2>/dev/null
   done

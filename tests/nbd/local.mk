@@ -57,6 +57,10 @@ tests_nbd_pages_SOURCES = tests/nbd/pages.c
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
+# The disk of the FUSE tree, which a script serves.
+check_PROGRAMS += tests/nbd/fuse-requests
+tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
+
 nbd_scripts += \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
@@ -70,6 +74,11 @@ nbd_scripts += \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
 	tests/nbd/full-file-system.sh \
+	tests/nbd/fuse-cgroups.sh \
+	tests/nbd/fuse-disk.sh \
+	tests/nbd/fuse-mount.sh \
+	tests/nbd/fuse-swap.sh \
+	tests/nbd/fuse-tree.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
 	tests/nbd/slow-backing.sh \
@@ -85,7 +94,7 @@ nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
 EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh \
-	tests/nbd/written-back.sh
+	tests/nbd/written-back.sh tests/nbd/fuse.sh
 
 .PHONY: check-nbd
 check-nbd:

@@ -176,6 +176,11 @@ tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
 
 # Control.
+unit_tests += tests/unit/test-fuse-names
+tests_unit_test_fuse_names_SOURCES = tests/unit/test-fuse-names.c
+tests_unit_test_fuse_names_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_fuse_names_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test-protocol
 tests_unit_test_protocol_SOURCES = tests/unit/test-protocol.c
 tests_unit_test_protocol_CPPFLAGS = $(unit_cppflags)

@@ -193,8 +193,8 @@ test_walk (void **state)
   assert_true (met.all > 60 && met.all < 100);
   assert_true (met.writable > 10);
   assert_int_equal (registry_walk (device, collect, &names), 0);
-  /* pool 1, tiers 2 * 3, backings 2 * 2, writeback 4, cgroup 4 */
-  assert_int_equal (names.count, 19);
+  /* pool 1, tiers 2 * 3, backings 2 * 3, writeback 4, cgroup 4 */
+  assert_int_equal (names.count, 21);
   for (unsigned i = 0; i < names.count; ++i)
     show (names.names[i]);
 }
