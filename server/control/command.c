@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "control/command.h"
@@ -15,6 +16,7 @@
 #include "control/statistics.h"
 #include "policy/change.h"
 #include "policy/config-report.h"
+#include "policy/write.h"
 
 #define DRAIN_POLL_NANOSECONDS 20000000
 
@@ -309,6 +311,42 @@ drain (struct command *c, const struct request *request)
   return wait ? false : done (c, json_object ());
 }
 
+/* The kernel's number of a disk.  0: it is none. */
+static dev_t
+disk_number (const char *word)
+{
+  unsigned major_number, minor_number;
+  int length = 0;
+
+  if (sscanf (word, "%4u:%7u%n", &major_number, &minor_number, &length) != 2
+      || word[length] != '\0')
+    return 0;
+  return makedev (major_number, minor_number);
+}
+
+/* What is asked for twice is done once. */
+static bool
+watch (struct command *c, const struct request *request)
+{
+  bool on = c->kind == USAGE_WATCH;
+  dev_t disk;
+  int r;
+
+  if (request->count != 2)
+    return refuse_arguments (c, request->count < 2 ? "an argument is missing"
+                                                   : "too many arguments");
+  disk = disk_number (request->words[1]);
+  if (disk == 0)
+    return refuse_arguments (c, config_excerpt (request->words[1]).text);
+  r = on ? device_watch (c->device, disk, &c->error)
+         : device_unwatch (c->device, disk, &c->error);
+  if (r == -1 && errno != (on ? EEXIST : ENOENT))
+    return failed (c);
+  free (c->error);
+  c->error = NULL;
+  return done (c, json_object ());
+}
+
 bool
 command_is_long (const struct request *request)
 {
@@ -338,6 +376,8 @@ command_begin (struct command *c, struct device *device,
     [USAGE_WRITEBACK] = writeback,
     [USAGE_DRAIN] = drain,
     [USAGE_CHECK] = without_arguments,
+    [USAGE_WATCH] = watch,
+    [USAGE_UNWATCH] = watch,
   };
   int kind = usage_find (request->words[0]);
   char names[USAGE_ROOM];

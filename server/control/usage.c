@@ -22,6 +22,9 @@ const struct usage usages[USAGE_COMMANDS] = {
   [USAGE_DRAIN]
   = { "drain", "[--no-wait] BACKING", "move everything off a backing" },
   [USAGE_CHECK] = { "check", "", "prove that the tables agree" },
+  [USAGE_WATCH]
+  = { "watch", "MAJOR:MINOR", "know whose pages come from a disk" },
+  [USAGE_UNWATCH] = { "unwatch", "MAJOR:MINOR", "no longer" },
 };
 
 int

@@ -9,6 +9,7 @@ tests_guest_shim_reader_SOURCES = tests/guest/shim-reader.c
 tests_guest_shim_reader_LDADD = libtierswap.la
 
 guest_tests = \
+	tests/guest/test-attach-uml.sh \
 	tests/guest/test-swap-uml.sh \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
@@ -32,6 +33,7 @@ long_guest_tests = \
 	tests/guest/test-writeback-qemu.sh \
 	tests/guest/test-killed-backing-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
+	tests/guest/attach.sh \
 	tests/guest/cgroups-unit.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \

@@ -60,8 +60,12 @@ tests_nbd_pages_LDADD = $(nbd_ldadd)
 # The disk of the FUSE tree, which a script serves.
 check_PROGRAMS += tests/nbd/fuse-requests
 tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
+check_PROGRAMS += tests/nbd/handshake
+tests_nbd_handshake_SOURCES = tests/nbd/handshake.c
+tests_nbd_handshake_LDADD = libattach.la
 
 nbd_scripts += \
+	tests/nbd/attach.sh \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
 	tests/nbd/checksums.sh \
@@ -69,6 +73,7 @@ nbd_scripts += \
 	tests/nbd/control-commands.sh \
 	tests/nbd/control-drain.sh \
 	tests/nbd/control-reload.sh \
+	tests/nbd/completion.sh \
 	tests/nbd/exports.sh \
 	tests/nbd/failing-backing.sh \
 	tests/nbd/filters.sh \
@@ -79,12 +84,15 @@ nbd_scripts += \
 	tests/nbd/fuse-mount.sh \
 	tests/nbd/fuse-swap.sh \
 	tests/nbd/fuse-tree.sh \
+	tests/nbd/handshake.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
+	tests/nbd/metrics.sh \
 	tests/nbd/slow-backing.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
 	tests/nbd/tls.sh \
+	tests/nbd/top.sh \
 	tests/nbd/truncated-backing.sh \
 	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \
