@@ -35,6 +35,7 @@
 static char *conf;       /* absolute path, or NULL: the embedded default */
 static const char *size; /* NULL: the configuration's */
 static char *control;    /* absolute path of the socket, or NULL: none */
+static const char *shim; /* NULL: the configuration's */
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -122,8 +123,17 @@ plugin_config (const char *key, const char *value)
     return control ? 0 : -1;
   }
 
+  if (strcmp (key, "shim") == 0) {
+    if (shim) {
+      nbdkit_error ("shim is given twice: '%s' and '%s'", shim, value);
+      return -1;
+    }
+    shim = value;
+    return 0;
+  }
+
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE and control=SOCKET",
+                "size=SIZE, control=SOCKET and shim=DEVICE",
                 key);
   return -1;
 }
@@ -134,13 +144,17 @@ plugin_config (const char *key, const char *value)
   "size=SIZE       Size of the device, such as 8G\n"                           \
   "                (default: the configuration's).\n"                          \
   "control=SOCKET  Where to listen for tierswapctl(8), such as\n"              \
-  "                /run/tierswap/control.sock (default: nowhere)."
+  "                /run/tierswap/control.sock (default: nowhere).\n"           \
+  "shim=DEVICE     Where the kernel tells whose pages these are, or bpf\n"     \
+  "                (default: the configuration's, or /dev/tierswap-shim)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
 plugin_config_complete (void)
 {
   if (tierswap_create (conf, size, &device) == -1)
+    return -1;
+  if (shim && tierswap_set_shim (device, shim) == -1)
     return -1;
   return control ? tierswap_set_control (device, control) : 0;
 }
