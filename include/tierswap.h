@@ -66,6 +66,13 @@ extern int tierswap_set_fuse (struct tierswap *device, const char *directory,
  */
 extern int tierswap_set_cgroups (struct tierswap *device, const char *path);
 
+/* Where the kernel's tags come from: the path of the module's device, or "bpf";
+ * see tierswap_shim(4).  Without this call it is what the configuration says,
+ * or the usual device.  Call it before tierswap_start, which then fails if it
+ * cannot be used.  -1 with ENOMEM, or EINVAL for a path that is not absolute.
+ */
+extern int tierswap_set_shim (struct tierswap *device, const char *source);
+
 /* Take the memory, protect the process (see tierswap_protect in
  * nbdkit-tierswap-plugin(1)), open the backings and start the threads.  Call
  * it once, in the process that will serve, after any fork.

@@ -37,6 +37,7 @@ static const char *size;   /* NULL: the configuration's */
 static char *control;      /* absolute path of the socket, or NULL: none */
 static char *fuse;         /* absolute path of the folder, or NULL: none */
 static int fuse_read = -1; /* others may read there; -1: not said, they don't */
+static const char *shim;   /* NULL: the configuration's */
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -143,8 +144,18 @@ plugin_config (const char *key, const char *value)
     return 0;
   }
 
+  if (strcmp (key, "shim") == 0) {
+    if (shim) {
+      nbdkit_error ("shim is given twice: '%s' and '%s'", shim, value);
+      return -1;
+    }
+    shim = value;
+    return 0;
+  }
+
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE, control=SOCKET, fuse=DIR and fuse-read=WHO",
+                "size=SIZE, control=SOCKET, fuse=DIR, fuse-read=WHO and "
+                "shim=DEVICE",
                 key);
   return -1;
 }
@@ -159,13 +170,17 @@ plugin_config (const char *key, const char *value)
   "fuse=DIR        An empty folder to show the device and its attributes\n"    \
   "                as files in (default: nowhere).\n"                          \
   "fuse-read=WHO   Who may read them, but for the disk: owner or all\n"        \
-  "                (default: owner)."
+  "                (default: owner).\n"                                        \
+  "shim=DEVICE     Where the kernel tells whose pages these are, or bpf\n"     \
+  "                (default: the configuration's, or /dev/tierswap-shim)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
 plugin_config_complete (void)
 {
   if (tierswap_create (conf, size, &device) == -1)
+    return -1;
+  if (shim && tierswap_set_shim (device, shim) == -1)
     return -1;
   if (control && tierswap_set_control (device, control) == -1)
     return -1;

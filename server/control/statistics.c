@@ -175,6 +175,23 @@ writeback_json (struct device *device)
                     c.limit ? integer (c.limit_left) : json_null ());
 }
 
+static json_t *
+tags_json (struct device *device)
+{
+  struct shim_counts made;
+  struct tags_counts tags;
+
+  shim_count (device->shim, &made);
+  tags_count (device->tags, &tags);
+  return json_pack ("{s:o s:o s:o s:o s:o s:o s:o s:o}", "disks",
+                    integer (made.disks), "made", integer (made.made),
+                    "dropped", integer (made.dropped), "ring_high_water",
+                    integer (made.high_water), "pages_taken",
+                    integer (tags.taken), "pages_replaced",
+                    integer (tags.replaced), "pages_lost", integer (tags.lost),
+                    "pages_untagged", integer (tags.untagged));
+}
+
 json_t *
 statistics_json (struct device *device)
 {
@@ -183,13 +200,14 @@ statistics_json (struct device *device)
 
   store_get_statistics (device->store, &s);
   pthread_mutex_lock (&device->lock);
-  json = json_pack (
-      "{s:o s:o s:o s:o s:{s:o s:o s:o} s:o}", "device",
-      device_json (device, &s), "tiers", tiers_json (device, &s), "backings",
-      backings_json (device, &s), "cgroups", cgroups_json (device), "cleaner",
-      "segments_cleaned", integer (s.segments_cleaned), "bytes_copied",
-      integer (s.bytes_copied), "cpu_nanoseconds",
-      integer (s.cleaner_nanoseconds), "writeback", writeback_json (device));
+  json = json_pack ("{s:o s:o s:o s:o s:{s:o s:o s:o} s:o s:o}", "device",
+                    device_json (device, &s), "tiers", tiers_json (device, &s),
+                    "backings", backings_json (device, &s), "cgroups",
+                    cgroups_json (device), "cleaner", "segments_cleaned",
+                    integer (s.segments_cleaned), "bytes_copied",
+                    integer (s.bytes_copied), "cpu_nanoseconds",
+                    integer (s.cleaner_nanoseconds), "writeback",
+                    writeback_json (device), "tags", tags_json (device));
   pthread_mutex_unlock (&device->lock);
   if (!json)
     errno = ENOMEM;

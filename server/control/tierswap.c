@@ -116,6 +116,26 @@ tierswap_set_cgroups (struct tierswap *tierswap, const char *path)
 }
 
 int
+tierswap_set_shim (struct tierswap *tierswap, const char *source)
+{
+  char *copy;
+
+  if (strcmp (source, "bpf") != 0 && source[0] != '/') {
+    message (MESSAGE_ERROR,
+             "shim \"%s\" is neither the path of a device, from / on, nor bpf",
+             source);
+    errno = EINVAL;
+    return -1;
+  }
+  copy = strdup (source);
+  if (!copy)
+    return -1;
+  free (tierswap->device->tag_source);
+  tierswap->device->tag_source = copy;
+  return 0;
+}
+
+int
 tierswap_start (struct tierswap *tierswap)
 {
   char *error;

@@ -148,6 +148,7 @@ config_grammar_read (const struct config_text *text,
       = { OPTION ("prio"), OPTION ("writeback_prio"), OPTION ("writeback_size"),
           OPTION ("limit"), CFG_END () };
   cfg_opt_t file[] = { OPTION ("size"),
+                       OPTION ("shim"),
                        SECTION ("pool", pool),
                        TITLED ("tier", tier),
                        TITLED ("backing", backing),

@@ -61,6 +61,7 @@ struct config_cgroup {
 struct config {
   char *file;          /* NULL: the embedded default */
   uint64_t size;       /* bytes of the device, a multiple of 4096 */
+  char *shim;          /* NULL, the device of the module, or "bpf" */
   uint64_t pool_limit; /* bytes of memory of all tiers and tables */
   char *state;         /* NULL, or the file that outlives a restart */
   struct config_tier tiers[CONFIG_TIERS]; /* by ascending prio */

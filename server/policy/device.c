@@ -131,12 +131,33 @@ start_writeback (struct device *device)
   return 0;
 }
 
+/* A source of tags that is named must be there; the usual one may come. */
+static int
+check_shim (struct device *device, const char *source)
+{
+  char *error;
+  int saved_errno;
+
+  if (!source || shim_check (device->shim, &error) == 0)
+    return 0;
+  saved_errno = errno;
+  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+  free (error);
+  errno = saved_errno;
+  return -1;
+}
+
 static int
 start_cgroups (struct device *device)
 {
+  const char *source
+      = device->tag_source ? device->tag_source : device->config->shim;
+
   device->tags = tags_create ();
   if (device->tags)
-    device->shim = shim_create (device->tags, device->tag_source);
+    device->shim = shim_create (device->tags, source);
+  if (device->shim && check_shim (device, source) == -1)
+    return -1;
   device->cgroups
       = cgroups_create (device->store, device->hierarchy, device->config);
   if (device->shim && device->cgroups)

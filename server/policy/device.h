@@ -24,7 +24,7 @@ struct device {
   struct backings backings;
   struct writeback *writeback;
   char *hierarchy;  /* where cgroup2 is; NULL: to be found.  Before start */
-  char *tag_source; /* of shim_create; NULL: the module.  Before start */
+  char *tag_source; /* of shim_create; NULL: as configured.  Before start */
   struct cgroups *cgroups;
   struct tags *tags;
   struct shim *shim;

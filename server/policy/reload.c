@@ -59,6 +59,17 @@ check_tiers (const struct config *old, const struct config *new, char **error)
 }
 
 static int
+check_shim (const struct config *old, const struct config *new, char **error)
+{
+  if (same_text (old->shim, new->shim))
+    return 0;
+  return change_refused (error, EBUSY,
+                         "%s: shim cannot be changed while running: restart "
+                         "the server",
+                         new->file);
+}
+
+static int
 check_backing (const struct config *config, const struct config_backing *was,
                const struct config_backing *is, char **error)
 {
@@ -86,7 +97,8 @@ check (struct device *device, const struct config *new, char **error)
     return change_refused (error, EBUSY,
                            "%s: pool.state cannot be changed while running",
                            new->file);
-  if (check_tiers (old, new, error) == -1)
+  if (check_tiers (old, new, error) == -1
+      || check_shim (old, new, error) == -1)
     return -1;
   for (unsigned i = 0; i < old->backings_count; ++i) {
     const struct config_backing *was = &old->backings[i];

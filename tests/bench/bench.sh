@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory nbd writeback pick hold fuse)
+known=(store memory nbd writeback pick hold tag fuse)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")

@@ -2,23 +2,32 @@
 noinst_PROGRAMS += tests/guest/touch-pages
 tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
 
+# What a server does with the kernel module.
+noinst_PROGRAMS += tests/guest/shim-reader
+tests_guest_shim_reader_SOURCES = tests/guest/shim-reader.c
+tests_guest_shim_reader_LDADD = libtierswap.la
+
 guest_tests = \
 	tests/guest/test-swap-uml.sh \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
 	tests/guest/test-zero-free-uml.sh \
+	tests/guest/test-cgroups-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
-	tests/guest/test-zero-free-qemu.sh
+	tests/guest/test-zero-free-qemu.sh \
+	tests/guest/test-shim-qemu.sh
 TESTS += $(guest_tests)
 
 EXTRA_DIST += $(guest_tests) \
+	tests/guest/cgroups-unit.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \
 	tests/guest/init \
 	tests/guest/run-guest \
+	tests/guest/shim.sh \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
 	tests/guest/zero-free-and-control.sh \

@@ -23,7 +23,8 @@ struct mistake {
 
 static const struct mistake mistakes[] = {
   /* What there is not. */
-  { "\nsice = 8G", 2, "\"sice\"", "size, pool, tier, backing, writeback and" },
+  { "\nsice = 8G", 2, "\"sice\"",
+    "size, shim, pool, tier, backing, writeback and" },
   { "\n\ntears \"fast\" { prio = 1 }", 3, "\"tears\"", "pool, tier" },
   { "pool {\n limt = 1G }", 2, "\"limt\"", "pool has the options limit and" },
   { "tier a {\n prio = 1\n\n codek = lz4 }", 4, "\"codek\"", "codec, level" },
@@ -32,7 +33,8 @@ static const struct mistake mistakes[] = {
   { "cgroup /a { high = 9 }", 1, "\"high\"", "writeback_prio" },
   { "tier a {\n pool { } }", 2, "\"pool\"", "prio, codec" },
   { "pool|limit = 4M", 1, "\"|\"", "quotes" },
-  { "'pool|limit' = 4M", 1, "pool", "size, pool" },
+  { "shim = \"tierswap-shim\"", 1, "\"tierswap-shim\"", "\"bpf\"" },
+  { "'pool|limit' = 4M", 1, "pool", "size, shim, pool" },
   { "include(\"x\")", 1, "\"(\"", "leave it out" },
 
   /* What is there twice. */
