@@ -22,6 +22,8 @@ TESTS += $(guest_tests)
 
 EXTRA_DIST += $(guest_tests) \
 	tests/guest/cgroups-unit.sh \
+	tests/guest/cgroups.sh \
+	tests/guest/test-cgroups-qemu.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \
