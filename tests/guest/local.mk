@@ -35,6 +35,8 @@ long_guest_tests = \
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/cgroups-unit.sh \
+	tests/guest/cgroups.sh \
+	tests/guest/test-cgroups-qemu.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/faulty-device.sh \
