@@ -37,7 +37,7 @@ struct cgroups {
   pthread_mutex_t lock; /* of all that follows */
   struct cgroup_rules rules;
   struct cgroup_node *nodes; /* by index */
-  uint32_t gone;             /* how many are */
+  _Atomic uint32_t gone;     /* how many are */
   uint32_t scans;
   bool full; /* it was said that there are too many */
 

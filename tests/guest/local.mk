@@ -12,6 +12,7 @@ guest_tests = \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
 	tests/guest/test-zero-free-uml.sh \
+	tests/guest/test-cgroups-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
@@ -20,6 +21,9 @@ guest_tests = \
 TESTS += $(guest_tests)
 
 EXTRA_DIST += $(guest_tests) \
+	tests/guest/cgroups-unit.sh \
+	tests/guest/cgroups.sh \
+	tests/guest/test-cgroups-qemu.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \
