@@ -32,7 +32,7 @@ stop_reader () {
 }
 
 # check_tags KIND CGROUP...: each swapped out what it has there, and nobody else
-# anything.
+# anything; but if the guest is short of memory, a few pages of the root are too.
 check_tags () {
   local kind=$1 group ids=" dropped " id pages
   shift
@@ -45,7 +45,8 @@ check_tags () {
       || fail "$pages pages of $group had a tag"
   done
   while read -r id pages; do
-    [[ $ids == *" $id "* ]] || fail "$pages pages have the tag of $id"
+    [[ $ids == *" $id "* ]] || [ "$id" = 1 -a "$pages" -lt 200 ] \
+      || fail "$pages pages have the tag of $id"
   done < "$tags.$kind"
 }
 
