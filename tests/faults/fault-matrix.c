@@ -334,7 +334,7 @@ commands (void)
   command (false, "get", NULL, NULL, NULL);
   command (false, "get", "pool.limit", NULL, NULL);
   command (true, "get", "pool.colour", NULL, NULL);
-  command (false, "set", "writeback.high", "70", NULL);
+  command (false, "set", "writeback.high", "95", NULL);
   command (true, "set", "writeback.high", "seventy", NULL);
   command (false, "cgroup", "/", "prio=1", "writeback_prio=1");
   command (true, "cgroup", "/", "prio=1", "colour=2");

@@ -57,6 +57,10 @@ tests_nbd_pages_SOURCES = tests/nbd/pages.c
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
+# Clients as no library is.
+check_PROGRAMS += tests/nbd/hostile
+tests_nbd_hostile_SOURCES = tests/nbd/hostile.c
+
 nbd_scripts += \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
@@ -70,6 +74,7 @@ nbd_scripts += \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
 	tests/nbd/full-file-system.sh \
+	tests/nbd/hostile-clients.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
 	tests/nbd/slow-backing.sh \
