@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +24,11 @@
 #include "store/codec.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* Connections at a time, each of which costs threads and their buffers.  The
+ * kernel's client opens as many as it is told, four or so.
+ */
+#define CONNECTIONS_MAXIMUM 128
 
 /* Bytes that the size of a text is a multiple of. */
 #define TEXT_ALIGNMENT 4096
@@ -40,6 +46,7 @@ static char *fuse;         /* absolute path of the folder, or NULL: none */
 static const char *shim;   /* NULL: the configuration's */
 static bool insecure;      /* network connections may be without TLS */
 static int fuse_read = -1; /* others may read there; -1: not said, they don't */
+static _Atomic unsigned connections;
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -335,14 +342,20 @@ plugin_open (int readonly)
   (void) readonly; /* nbdkit itself refuses writes then */
   if (!is_trusted (nbdkit_is_tls ()))
     return NULL;
-  h = calloc (1, sizeof *h);
-  if (!h) {
-    nbdkit_error ("calloc: %m");
+  if (atomic_fetch_add (&connections, 1) >= CONNECTIONS_MAXIMUM) {
+    atomic_fetch_sub (&connections, 1);
+    nbdkit_error ("a client is refused: there are %d connections already",
+                  CONNECTIONS_MAXIMUM);
     return NULL;
   }
-  h->export = nbdkit_export_name ();
-  if (!h->export || (h->export[0] != '\0' && take_text (h) == -1)) {
+  h = calloc (1, sizeof *h);
+  if (h)
+    h->export = nbdkit_export_name ();
+  else
+    nbdkit_error ("calloc: %m");
+  if (!h || !h->export || (h->export[0] != '\0' && take_text (h) == -1)) {
     free (h);
+    atomic_fetch_sub (&connections, 1);
     return NULL;
   }
   return h;
@@ -355,6 +368,7 @@ plugin_close (void *handle)
 
   free (h->text);
   free (h);
+  atomic_fetch_sub (&connections, 1);
 }
 
 static int64_t

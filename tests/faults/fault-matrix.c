@@ -124,13 +124,13 @@ failed (unsigned *counter, const char *what)
 static void
 insist (enum kind kind, unsigned first, unsigned count, void *buffer)
 {
-  static const char *const names[]
+  static const char *const words[]
       = { "read", "write", "trim", "zero", "write of a part" };
 
   for (unsigned tries = 0; request (kind, first, count, buffer) == -1;
        ++tries) {
     if (tries == 0)
-      failed (&result->requests, names[kind]);
+      failed (&result->requests, words[kind]);
     if (tries == RETRY_SECONDS * 1000 / RETRY_PAUSE) {
       bad ("a request fails for ever");
       return;
@@ -334,7 +334,7 @@ commands (void)
   command (false, "get", NULL, NULL, NULL);
   command (false, "get", "pool.limit", NULL, NULL);
   command (true, "get", "pool.colour", NULL, NULL);
-  command (false, "set", "writeback.high", "70", NULL);
+  command (false, "set", "writeback.high", "95", NULL);
   command (true, "set", "writeback.high", "seventy", NULL);
   command (false, "cgroup", "/", "prio=1", "writeback_prio=1");
   command (true, "cgroup", "/", "prio=1", "colour=2");
@@ -460,11 +460,11 @@ run_process (const struct scenario *scenario)
 static void
 clean_folder (void)
 {
-  static const char *const names[] = { "one", "two", "three", "control" };
+  static const char *const files[] = { "one", "two", "three", "control" };
   char path[96];
 
-  for (unsigned i = 0; i < sizeof names / sizeof names[0]; ++i) {
-    snprintf (path, sizeof path, "%s/%s", folder, names[i]);
+  for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i) {
+    snprintf (path, sizeof path, "%s/%s", folder, files[i]);
     unlink (path);
   }
 }
@@ -528,30 +528,53 @@ find_base (struct dl_phdr_info *info, size_t size, void *data)
   return 1; /* the first is the program */
 }
 
-/* "folder/file.c:LINE" of an address, or "?". */
-static void
-name_of (uintptr_t address, char name[96])
-{
-  char line[512], exe[256] = "";
-  FILE *pipe;
-  char *start;
+static char names[FAULT_SITES][96];
+static unsigned named;
 
-  strcpy (name, "?");
-  if (readlink ("/proc/self/exe", exe, sizeof exe - 1) == -1)
+/* Name those sites that have no name yet, "folder/file.c:LINE" or "?".  All at
+ * once: reading what the compiler noted of the program takes its time.
+ */
+static void
+name_sites (void)
+{
+  static char line[512 + FAULT_SITES * 20];
+  char exe[256] = "";
+  FILE *pipe;
+  size_t length;
+
+  if (named == faults->count
+      || readlink ("/proc/self/exe", exe, sizeof exe - 1) == -1)
     return;
-  snprintf (line, sizeof line, "addr2line -e '%s' 0x%lx", exe,
-            (unsigned long) (address - base - 1));
+  length = (size_t) snprintf (line, sizeof line, "addr2line -e '%s'", exe);
+  for (unsigned i = named; i < faults->count; ++i)
+    length += (size_t) snprintf (
+        line + length, sizeof line - length, " 0x%lx",
+        (unsigned long) (faults->sites[i].address - base - 1));
   pipe = popen (line, "r");
-  if (!pipe)
-    return;
-  if (fgets (line, sizeof line, pipe)) {
+  for (; named < faults->count; ++named) {
+    char *start;
+
+    if (!pipe || !fgets (line, sizeof line, pipe))
+      strcpy (line, "?");
     line[strcspn (line, " \n")] = '\0';
     start = strstr (line, "/server/");
     if (!start)
       start = strstr (line, "/tests/");
-    snprintf (name, 96, "%.95s", start ? start + 1 : line);
+    snprintf (names[named], sizeof names[named], "%.95s",
+              start ? start + 1 : line);
   }
-  pclose (pipe);
+  if (pipe)
+    pclose (pipe);
+}
+
+static const char *
+name_of (uintptr_t address)
+{
+  name_sites ();
+  for (unsigned i = 0; i < faults->count; ++i)
+    if (faults->sites[i].address == address)
+      return names[i];
+  return "?";
 }
 
 static bool
@@ -575,10 +598,10 @@ tell_row (const char *name, const char *function, int error)
   char outcome[512];
 
   if (result->bad[0]) {
-    char held_by[96] = "";
+    const char *held_by = "";
 
     if (strstr (result->bad, "memory"))
-      name_of (result->held_at, held_by);
+      held_by = name_of (result->held_at);
     sum.wrong++;
     snprintf (outcome, sizeof outcome, "WRONG: %s %s (%.150s)", result->bad,
               held_by, result->message);
@@ -613,9 +636,8 @@ tell_row (const char *name, const char *function, int error)
 static void
 try_site (const struct scenario *scenario, const struct fault_site *site)
 {
-  char name[96];
+  const char *name = name_of (site->address);
 
-  name_of (site->address, name);
   if (!is_of_server (name) || (wanted_site && !strstr (name, wanted_site)))
     return;
   sum.sites++;
@@ -713,7 +735,7 @@ set_up (void)
 static void
 tear_down (pid_t server)
 {
-  static const char *const names[]
+  static const char *const files[]
       = { "conf", "conf-other", "conf-mistake", "server" };
   char path[96];
 
@@ -722,8 +744,8 @@ tear_down (pid_t server)
     waitpid (server, NULL, 0);
   }
   clean_folder ();
-  for (unsigned i = 0; i < sizeof names / sizeof names[0]; ++i) {
-    snprintf (path, sizeof path, "%s/%s", folder, names[i]);
+  for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i) {
+    snprintf (path, sizeof path, "%s/%s", folder, files[i]);
     unlink (path);
   }
   rmdir (folder);

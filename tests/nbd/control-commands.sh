@@ -150,6 +150,25 @@ refuses "--now: the command is drain" drain --now ssd
 refuses "more: the command is drain" drain ssd more
 refuses "too many arguments" reload now
 
+# Another user is not answered, even where the socket's mode lets him connect.
+if [ "$(id -u)" = 0 ] && type setpriv >/dev/null 2>&1; then
+  cp "$tierswapctl" "$tmp/tierswapctl"
+  chmod 755 "$tmp" "$tmp/tierswapctl"
+  other=(setpriv --reuid 65534 --clear-groups "$tmp/tierswapctl" -s
+    "$tmp/control" get size)
+  if "${other[@]}" >"$tmp/out" 2>"$tmp/err"; then
+    fail "another user connected: $(cat "$tmp/out")"
+  fi
+  grep -q "Permission denied" "$tmp/err" || fail "he reads: $(cat "$tmp/err")"
+  chmod 666 "$tmp/control"
+  if "${other[@]}" >"$tmp/out" 2>"$tmp/err"; then
+    fail "another user was answered: $(cat "$tmp/out")"
+  fi
+  grep -q "only root and the user that the server runs as" "$tmp/err" ||
+    fail "he reads: $(cat "$tmp/err")"
+  chmod 600 "$tmp/control"
+fi
+
 stop $server
 [ ! -e "$tmp/control" ] || fail "the socket is left"
 refuses "no server listens there" status

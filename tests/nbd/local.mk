@@ -63,6 +63,9 @@ tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
 check_PROGRAMS += tests/nbd/handshake
 tests_nbd_handshake_SOURCES = tests/nbd/handshake.c
 tests_nbd_handshake_LDADD = libattach.la
+# Clients as no library is.
+check_PROGRAMS += tests/nbd/hostile
+tests_nbd_hostile_SOURCES = tests/nbd/hostile.c
 
 nbd_scripts += \
 	tests/nbd/attach.sh \
@@ -85,6 +88,7 @@ nbd_scripts += \
 	tests/nbd/fuse-swap.sh \
 	tests/nbd/fuse-tree.sh \
 	tests/nbd/handshake.sh \
+	tests/nbd/hostile-clients.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
 	tests/nbd/metrics.sh \

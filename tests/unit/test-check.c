@@ -297,6 +297,12 @@ set_up (void **state)
   rig_write (rig, 1000, 1000, PAGE_HALF, &usual);
   rig_write (rig, 2000, 100, PAGE_WIDE, &usual);
   rig_write (rig, 900, 200, PAGE_HALF, &usual);
+  /* Nothing moves what is then damaged: the cleaner is at rest until the next
+   * write.
+   */
+  store_compact (rig->store);
+  rig_settle (rig);
+  rig_wait (atomic_load (&rig->store->cleaner.asleep));
   return 0;
 }
 

@@ -59,9 +59,14 @@ static bool
 memory_has_secret (struct rig *rig)
 {
   const struct arena *arena = &rig->store->arena;
+  bool found;
 
-  return has_secret (arena_frame (arena, 0),
-                     (size_t) arena_high_water (arena) * FRAME_BYTES);
+  /* The cleaner does not write there meanwhile. */
+  pthread_mutex_lock (&rig->store->cleaner.round);
+  found = has_secret (arena_frame (arena, 0),
+                      (size_t) arena_high_water (arena) * FRAME_BYTES);
+  pthread_mutex_unlock (&rig->store->cleaner.round);
+  return found;
 }
 
 /* The ways in which pages are freed. */
@@ -213,6 +218,7 @@ test_verified (void **state)
   (void) state;
   rig_write (rig, 0, 100, PAGE_RANDOM, &first);
   rig_write (rig, 100, 100, PAGE_TEXT, &first);
+  rig_wait (atomic_load (&rig->store->cleaner.asleep));
   /* Without verify a raw page with another bit is read as it is. */
   damage (rig, 7, OBJECT_HEADER + 1000);
   page_make (expected, rig->pages[7].kind, rig->pages[7].seed);
