@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Programs in three cgroups swap at once on one device, and the kernel's module
-# tells whose the pages are: each page is counted for its cgroup, in the tier
-# and on the backing that its policy says. Then the policy of one is changed
-# while it swaps, a child inherits, and a cgroup is removed with pages stored.
-#   cgroups.sh MODULE MEBIBYTES
+# Programs in three cgroups swap at once on one device, and the kernel's module,
+# or a BPF program, tells whose the pages are: each page is counted for its
+# cgroup, in the tier and on the backing that its policy says. Then the policy of
+# one is changed while it swaps, a child inherits, and a cgroup is removed with
+# pages stored.
+#   cgroups.sh MODULE|bpf MEBIBYTES
 . "$srcdir/tests/guest/functions.sh"
 module=$1
 size=$2
@@ -58,14 +59,20 @@ writeback { high = 100  low = 90 }
 cgroup "/" { prio = 1  writeback_prio = 0 }
 cgroup "/hot" { prio = 1  writeback_prio = 0 }
 cgroup "/cold" { prio = 2  writeback_prio = 2 }
+cgroup "/nest" { prio = 2  writeback_prio = 2 }
 cgroup "/big" { writeback_prio = 1  writeback_size = 4096 }
 END
 
-run insmod "$module"
-wait_until 10 "the module's device is there" test -c /dev/tierswap-shim
+shim=bpf
+if [ "$module" != bpf ]; then
+  run insmod "$module"
+  shim=/dev/tierswap-shim
+  wait_until 10 "the module's device is there" test -c "$shim"
+fi
 mount -t cgroup2 cgroup2 "$cgroups"
 echo "+memory +io" > "$cgroups/cgroup.subtree_control"
-start_server "$builddir/nbdkit" tierswap "$conf" control="$control"
+start_server "$builddir/nbdkit" tierswap "$conf" control="$control" \
+  shim="$shim"
 swap_on
 run tierswapctl watch "$device"
 programs=()
@@ -107,17 +114,25 @@ run tierswapctl cgroup /cold prio=1 writeback_prio=0
 check_cgroup /cold '.prio == 1' '.writeback_prio == 0' \
   ".pages_backing <= $before" ".pages_backing > 0"
 
-# A child inherits, and is removed while its pages are stored.
-mkdir "$cgroups/cold/child"
-groups=(cold/child "${groups[@]}")
-start_in_cgroup cold/child "$touch_pages" -k text -n 1 -w "$waiting-child" 8
+# A child inherits, and is removed while its pages are stored: they are its
+# parent's from then on. (A cgroup with children has no programs of its own.)
+mkdir "$cgroups/nest" "$cgroups/nest/child" "$cgroups/nest/other"
+groups=(nest/child nest/other nest "${groups[@]}")
+echo "+memory +io" > "$cgroups/nest/cgroup.subtree_control"
+start_in_cgroup nest/child "$touch_pages" -k text -n 1 -w "$waiting-child" 8
 programs+=("$program")
 wait_until 120 "the child has touched its memory" all_wait child
-echo 8M > "$cgroups/cold/child/memory.reclaim" || :
-check_cgroup /cold/child '.prio == 1' '.writeback_prio == 0' '.pages_memory > 0'
-echo "$program" > "$cgroups/cold/cgroup.procs"
-rmdir "$cgroups/cold/child"
+wait_until 120 "the child is swapped out" swap_out_cgroup nest/child 6
+check_cgroup /nest/child '.prio == 2' '.writeback_prio == 2' \
+  '.pages_memory + .pages_backing > 1024'
+echo "$program" > "$cgroups/nest/other/cgroup.procs"
+rmdir "$cgroups/nest/child"
 groups=("${groups[@]:1}")
+child_is_gone () {
+  stats_say '[.cgroups[].path] | index("/nest/child") == null'
+}
+wait_until 60 "the child is gone from the statistics" child_is_gone
+check_cgroup /nest '.pages_memory + .pages_backing > 1024'
 
 # All go on, and find every page right.
 rm -f "$waiting"-*
@@ -127,4 +142,4 @@ done
 programs=()
 run tierswapctl unwatch "$device"
 swap_off
-run rmmod tierswap_shim
+[ "$module" = bpf ] || run rmmod tierswap_shim

@@ -24,6 +24,8 @@ guest_tests = \
 	tests/guest/test-discard-qemu.sh \
 	tests/guest/test-zero-free-qemu.sh \
 	tests/guest/test-shim-qemu.sh \
+	tests/guest/test-cgroups-qemu.sh \
+	tests/guest/test-cgroups-bpf-qemu.sh \
 	tests/guest/test-faulty-device-qemu.sh
 TESTS += $(guest_tests)
 
@@ -36,7 +38,6 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/cgroups-unit.sh \
 	tests/guest/cgroups.sh \
-	tests/guest/test-cgroups-qemu.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/faulty-device.sh \
