@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/message.h"
 #include "policy/device.h"
 #include "policy/protect.h"
+#include "store/state.h"
 
 /* A size given beside the configuration, as the configuration writes it. */
 static int
@@ -32,23 +34,27 @@ override_size (struct config *config, const char *text)
   return 0;
 }
 
-/* What the configuration can say, but this version cannot do. */
+/* Say what *ERROR says, free it, and fail with errno as it is. */
 static int
+tell (char *error)
+{
+  int saved_errno = errno;
+
+  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+  free (error);
+  errno = saved_errno;
+  return -1;
+}
+
+/* What the configuration can say, but this version cannot do. */
+static void
 check_built (const struct config *config)
 {
-  if (config->state) {
-    message (MESSAGE_ERROR,
-             "%s: pool.state is not in this version yet: leave it out, the "
-             "pages then end with the server",
-             config->file);
-    return -1;
-  }
   if (config->cgroups_count > 1 || config->cgroups[0].limit)
     message (MESSAGE_NOTICE,
              "%s: this version does not know which cgroup a page is of: all "
              "have the policy of \"/\", and no limit of their own",
              config->file);
-  return 0;
 }
 
 int
@@ -76,9 +82,15 @@ device_create (const char *file, const char *size, struct device **result)
     errno = EINVAL;
     return -1;
   }
-  if (check_built (device->config) == -1) {
+  check_built (device->config);
+  /* While there is still a terminal to say so. */
+  if (device->config->state
+      && state_check (device->config->state, &error) == -1) {
+    int saved_errno = errno;
+
+    tell (error);
     device_free (device);
-    errno = ENOTSUP;
+    errno = saved_errno;
     return -1;
   }
   device->size_given = size != NULL;
@@ -101,6 +113,36 @@ store_options_of (const struct config *config)
   return options;
 }
 
+/* Backings of the state come back; but one that holds nothing may have been
+ * taken out of the configuration, or be another one now.
+ */
+static int
+reattach_backings (struct device *device)
+{
+  struct state *state = store_state (device->store);
+  const struct config *config = device->config;
+
+  for (unsigned i = 0; state && i < STORE_BACKINGS; ++i) {
+    const struct state_backing *record = state_backing (state, i);
+    const struct config_backing *is = NULL;
+    char *error = NULL;
+
+    if (!record)
+      continue;
+    for (unsigned j = 0; j < config->backings_count; ++j)
+      if (strcmp (config->backings[j].name, record->name) == 0)
+        is = &config->backings[j];
+    if (store_extents_end (device->store, i) == 0
+        && (!is || !backings_same_place (record, is))) {
+      state_remove_backing (state, i);
+      continue;
+    }
+    if (backings_reattach (&device->backings, i, is, &error) == -1)
+      return tell (error);
+  }
+  return 0;
+}
+
 static int
 start_writeback (struct device *device)
 {
@@ -108,21 +150,19 @@ start_writeback (struct device *device)
 
   device->backings.store = device->store;
   device->backings.lock = &device->lock;
+  if (reattach_backings (device) == -1)
+    return -1;
   for (unsigned i = 0; i < config->backings_count; ++i) {
     char *error = NULL;
     struct backing *backing;
 
+    if (backings_find (&device->backings, config->backings[i].name) != -1)
+      continue;
     if (backings_open (&config->backings[i], &backing, &error) == -1
         || backings_add (&device->backings, &config->backings[i], backing, true,
                          &error)
-               == -1) {
-      int saved_errno = errno;
-
-      message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-      free (error);
-      errno = saved_errno;
-      return -1;
-    }
+               == -1)
+      return tell (error);
   }
   device->writeback = writeback_start (device->store, &device->backings);
   if (!device->writeback) {
@@ -136,10 +176,52 @@ start_writeback (struct device *device)
   return 0;
 }
 
+/* Open the state, if there is one, make the store, and find out what is there.
+ */
+static int
+start_store (struct device *device)
+{
+  struct store_options options = store_options_of (device->config);
+  char *error = NULL;
+
+  if (device->config->state
+      && (state_open (device->config->state, options.size, &options.state,
+                      &error)
+          == -1))
+    return tell (error);
+  if (options.state
+      && state_check_room (options.state, options.pool_limit, &error) == -1) {
+    tell (error);
+    state_close (options.state);
+    errno = ENOSPC;
+    return -1;
+  }
+  if (store_create (&options, &device->store) == -1) {
+    if (errno == EUCLEAN) {
+      message (MESSAGE_ERROR,
+               "pool.state: %s is shorter than what it says is in it; remove "
+               "the file to start without the pages in it",
+               device->config->state);
+      return -1;
+    }
+    message (MESSAGE_ERROR,
+             "no address space for a device of %llu bytes: %m; give a smaller "
+             "size",
+             (unsigned long long) options.size);
+    return -1;
+  }
+  if (store_recover (device->store, &error) == -1)
+    return tell (error);
+  if (store_start (device->store) == -1) {
+    message (MESSAGE_ERROR, "the store's threads did not start: %m");
+    return -1;
+  }
+  return 0;
+}
+
 int
 device_start (struct device *device)
 {
-  struct store_options options = store_options_of (device->config);
   const struct config_cgroup *root = &device->config->cgroups[0];
 
   protect_process ();
@@ -148,17 +230,8 @@ device_start (struct device *device)
     .writeback_prio = (uint8_t) root->writeback_prio,
     .writeback_size = (uint16_t) root->writeback_size,
   };
-  if (store_create (&options, &device->store) == -1) {
-    message (MESSAGE_ERROR,
-             "no address space for a device of %llu bytes: %m; give a smaller "
-             "size",
-             (unsigned long long) options.size);
+  if (start_store (device) == -1)
     return -1;
-  }
-  if (store_start (device->store) == -1) {
-    message (MESSAGE_ERROR, "the store's threads did not start: %m");
-    return -1;
-  }
   return start_writeback (device);
 }
 

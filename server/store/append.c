@@ -201,10 +201,9 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   return number;
 }
 
-/* Put a segment at the new end of its list.  Under the owner's lock. */
-static void
-list_add (struct store *store, struct owner *owner, uint32_t number,
-          enum stream stream)
+void
+segment_list (struct store *store, struct owner *owner, uint32_t number,
+              enum stream stream)
 {
   struct segment *segment = store_segment (store, number);
 
@@ -248,7 +247,7 @@ segment_seal (struct store *store, struct owner *owner, uint32_t number,
   struct segment *segment = store_segment (store, number);
   uint64_t control = atomic_load (&segment->control), sealed;
 
-  list_add (store, owner, number, stream);
+  segment_list (store, owner, number, stream);
   do {
     sealed = (control & ~CONTROL_STATE)
              | ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT);
@@ -346,7 +345,7 @@ segment_move (struct store *store, uint32_t number, uint64_t place)
   if (place_is_frame (place)) {
     atomic_store (&store->arena.segments[place_number (place)], number + 1);
     pthread_mutex_lock (&owner->lock);
-    list_add (store, owner, number, STREAM_SURVIVORS);
+    segment_list (store, owner, number, STREAM_SURVIVORS);
     pthread_mutex_unlock (&owner->lock);
   }
   else
@@ -423,6 +422,8 @@ advance (struct store *store, uint32_t owner_number, enum stream stream,
     pthread_mutex_unlock (&owner->lock);
     return (int) number;
   }
+  /* For who finds it open after the process was killed. */
+  store_segment (store, (uint32_t) number)->stream = (uint8_t) stream;
   atomic_store (&owner->open[stream], (uint32_t) number + 1);
   if (open)
     segment_seal (store, owner, open - 1, stream);

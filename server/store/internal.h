@@ -65,6 +65,8 @@ struct cleaner {
 /* Where segments go that leave memory.  Set and cleared live. */
 struct store_backing {
   struct backing *_Atomic backing; /* NULL: none */
+  _Atomic uint64_t *mark; /* in the state: extents from here on were never
+                             written to; NULL: there is no state */
   _Atomic bool promote;
   /* Threads that are giving an extent back: when it counts as free already,
    * they are still about to leave the backing.
@@ -87,8 +89,11 @@ struct room_wait {
   _Atomic uint64_t throttle_from, page_nanoseconds;
 };
 
+struct state;
+
 struct store {
   uint64_t size;
+  struct state *state; /* NULL: it ends with the process */
   struct slots slots;
   struct arena arena;
   struct segments segments;

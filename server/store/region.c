@@ -11,6 +11,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -55,6 +58,15 @@ region_release (void *start, size_t length)
     return -1;
   mlock2 (start, length, MLOCK_ONFAULT);
   return 0;
+}
+
+void
+region_populate_read (void *start, size_t length)
+{
+  size_t before = (uintptr_t) start % MEMORY_PAGE;
+
+  /* An older kernel does it by itself, page by page. */
+  madvise ((char *) start - before, length + before, MADV_POPULATE_READ);
 }
 
 int
