@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory nbd writeback pick hold)
+known=(store memory nbd writeback pick recover hold)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")

@@ -7,7 +7,7 @@ noinst_LTLIBRARIES += libfigures.la
 libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
 
 noinst_PROGRAMS += capture-pages bench-store bench-memory bench-writeback \
-	bench-pick bench-hold nbd-load
+	bench-pick bench-hold bench-recover nbd-load
 
 capture_pages_SOURCES = tests/bench/capture-pages.c
 capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
@@ -30,6 +30,9 @@ bench_pick_LDADD = libfigures.la libtierswap.la
 bench_hold_SOURCES = tests/bench/bench-hold.c
 bench_hold_LDADD = libfigures.la libtierswap.la
 
+bench_recover_SOURCES = tests/bench/bench-recover.c
+bench_recover_LDADD = libfigures.la libtierswap.la
+
 nbd_load_SOURCES = tests/bench/nbd-load.c
 nbd_load_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 nbd_load_LDADD = libfigures.la $(LIBNBD_LIBS)
@@ -41,6 +44,7 @@ EXTRA_DIST += \
 	tests/bench/bench-nbd.sh \
 	tests/bench/bench-writeback.sh \
 	tests/bench/bench-pick.sh \
+	tests/bench/bench-recover.sh \
 	tests/bench/bench-hold.sh \
 	tests/bench/hold-in-guest.sh \
 	tests/bench/capture-pages.sh

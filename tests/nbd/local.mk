@@ -72,6 +72,7 @@ nbd_scripts += \
 	tests/nbd/full-file-system.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
+	tests/nbd/state.sh \
 	tests/nbd/slow-backing.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
