@@ -40,11 +40,11 @@ struct backing_identity {
 
 struct backing_options {
   const char *name;
-  const char *path;  /* a file or block device; NULL with a URI */
-  const char *uri;   /* an NBD URI; NULL with a path */
-  uint64_t size;     /* bytes, rounded down to whole extents; 0: all there is
-                        (not for a file that does not exist yet) */
-  bool encrypt;      /* with a key made now that never leaves memory */
+  const char *path; /* a file or block device; NULL with a URI */
+  const char *uri;  /* an NBD URI; NULL with a path */
+  uint64_t size;    /* bytes, rounded down to whole extents; 0: all there is
+                       (not for a file that does not exist yet) */
+  bool encrypt;     /* with a key made now that never leaves memory */
   const unsigned char *key; /* or with this one, BACKING_KEY_BYTES */
   /* Extents of an earlier process are there: nothing is created, it
    * waits some seconds for who still has it locked, and where it cannot be
@@ -92,8 +92,7 @@ extern void backing_set_keep (struct backing *backing, bool keep);
 extern int backing_restore_extent (struct backing *backing, uint64_t extent);
 extern int backing_restored (struct backing *backing, uint64_t mark);
 
-extern struct backing_identity
-backing_identity (const struct backing *backing);
+extern struct backing_identity backing_identity (const struct backing *backing);
 
 /* The key, or NULL if it is not encrypted. */
 extern const unsigned char *backing_key (const struct backing *backing);

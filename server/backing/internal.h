@@ -68,8 +68,8 @@ struct backing {
   atomic_bool missing;
   char *path; /* of a file or device to reattach, else NULL */
   struct backing_identity identity;
-  uint64_t least; /* bytes of a file that is missing */
-  bool keep; /* its content, at closing */
+  uint64_t least;       /* bytes of a file that is missing */
+  bool keep;            /* its content, at closing */
   atomic_uint failures; /* of writes, in a row */
 
   atomic_ullong written_bytes, write_ios, read_bytes, read_ios, io_errors;

@@ -191,8 +191,8 @@ remote_open (struct backing *backing, const struct backing_options *options,
 
   pthread_mutex_lock (&remote->lock);
   wait_for_first_try (remote);
-  failed = remote->error && (remote->refused || *size == 0)
-           && !options->reattach;
+  failed
+      = remote->error && (remote->refused || *size == 0) && !options->reattach;
   if (failed)
     backing_fail (error, remote->error, "backing %s: cannot use %s: %s%s",
                   options->name, options->uri, remote->reason,

@@ -13,8 +13,8 @@ arena_create (struct arena *arena, uint32_t frames, uint32_t reserve,
 {
   arena->frames = frames;
   arena->state = state;
-  arena->base = state ? state->arena
-                      : region_reserve ((uint64_t) frames * FRAME_BYTES);
+  arena->base
+      = state ? state->arena : region_reserve ((uint64_t) frames * FRAME_BYTES);
   arena->links = region_reserve ((uint64_t) frames * sizeof *arena->links);
   arena->segments
       = region_reserve ((uint64_t) frames * sizeof *arena->segments);

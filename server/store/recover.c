@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "common/message.h"
@@ -43,11 +44,11 @@ struct listed {
 
 struct recovery {
   struct store *store;
-  struct found *found; /* by number of segment */
-  uint32_t mark;       /* segments from here on were never used */
-  uint64_t *same;      /* by cgroup */
-  uint64_t pages;      /* that have an object */
-  uint64_t all_same;   /* same-filled pages */
+  struct found *found;  /* by number of segment */
+  uint32_t mark;        /* segments from here on were never used */
+  uint64_t *same;       /* by cgroup */
+  uint64_t pages;       /* that have an object */
+  uint64_t all_same;    /* same-filled pages */
   uint32_t on_backings; /* segments */
   uint32_t cgroups;
   struct piece *pieces; /* of segments to repair, by segment and place */
@@ -56,8 +57,7 @@ struct recovery {
   time_t started, told;
 };
 
-static int
-refuse (struct recovery *r, int code, const char *format, ...)
+static int refuse (struct recovery *r, int code, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
 
 static int
@@ -176,12 +176,57 @@ find_in_group (struct recovery *r, uint64_t group)
   return 0;
 }
 
+/* A group that was never touched has no words, even where it was given memory
+ * ahead.  RESIDENT: for each from FIRST on, whether it has any.
+ */
+static int
+check_untouched (struct recovery *r, uint64_t first,
+                 const unsigned char *resident, uint64_t count)
+{
+  struct slots *slots = &r->store->slots;
+
+  for (uint64_t i = 0; i < count; ++i) {
+    uint64_t slot = (first + i) << SLOTS_GROUP_SHIFT;
+    uint64_t end = slot + SLOTS_GROUP;
+
+    if (!(resident[i] & 1) || atomic_load (&slots->touched[first + i]))
+      continue;
+    for (; slot < end && slot < slots->count; ++slot)
+      if (atomic_load_explicit (&slots->words[slot], memory_order_relaxed))
+        return damaged (r, "a word where none was ever, in slot", slot);
+  }
+  return 0;
+}
+
+static int
+look_at_untouched (struct recovery *r, uint64_t groups)
+{
+  unsigned char resident[4096];
+
+  for (uint64_t first = 0; first < groups; first += sizeof resident) {
+    uint64_t count = groups - first;
+
+    if (count > sizeof resident)
+      count = sizeof resident;
+    if (mincore ((void *) &r->store->slots.words[first << SLOTS_GROUP_SHIFT],
+                 count * SLOTS_GROUP * sizeof (slot_word), resident)
+        == -1)
+      return refuse (r, errno, "pool.state: cannot look at %s: %s",
+                     r->store->state->path, strerror (errno));
+    if (check_untouched (r, first, resident, count) == -1)
+      return -1;
+  }
+  return 0;
+}
+
 static int
 find_all (struct recovery *r)
 {
   struct slots *slots = &r->store->slots;
   uint64_t groups = (slots->count + SLOTS_GROUP - 1) >> SLOTS_GROUP_SHIFT;
 
+  if (look_at_untouched (r, groups) == -1)
+    return -1;
   for (uint64_t group = 0; group < groups; ++group) {
     uint8_t touched = atomic_load (&slots->touched[group]);
 
@@ -203,10 +248,9 @@ find_all (struct recovery *r)
 static const unsigned char *
 frame_of (struct store *store, uint32_t number)
 {
-  return arena_frame (
-      &store->arena,
-      (uint32_t) place_number (
-          atomic_load (&store_segment (store, number)->place)));
+  return arena_frame (&store->arena,
+                      (uint32_t) place_number (
+                          atomic_load (&store_segment (store, number)->place)));
 }
 
 /* Which of COUNT objects that stand at OFFSETS are live: their units. */
@@ -265,8 +309,7 @@ headers_lead (struct recovery *r, uint32_t number, uint32_t tail)
 }
 
 static int
-check_frame (struct recovery *r, uint32_t number, uint64_t frame,
-             uint32_t tail)
+check_frame (struct recovery *r, uint32_t number, uint64_t frame, uint32_t tail)
 {
   struct arena *arena = &r->store->arena;
 
@@ -536,10 +579,10 @@ list_segments (struct recovery *r, struct listed *list)
     if (r->found[number].units == 0
         || !place_is_frame (atomic_load (&segment->place)))
       continue;
-    list[count++] = (struct listed){
-      (uint64_t) atomic_load (&segment->owner) * STREAMS + segment->stream,
-      atomic_load (&segment->time), number
-    };
+    list[count++]
+        = (struct listed){ (uint64_t) atomic_load (&segment->owner) * STREAMS
+                               + segment->stream,
+                           atomic_load (&segment->time), number };
   }
   qsort (list, count, sizeof *list, compare_listed);
   for (uint32_t i = 0; i < count; ++i) {
@@ -587,8 +630,7 @@ recover (struct recovery *r)
 
   if (find_all (r) == -1 || check_all (r) == -1)
     return -1;
-  if (r->to_repair > 0
-      && (gather_pieces (r) == -1 || check_pieces (r) == -1))
+  if (r->to_repair > 0 && (gather_pieces (r) == -1 || check_pieces (r) == -1))
     return -1;
   frames = (uint32_t) atomic_load (&r->store->state->header->frames_mark);
   list = malloc (((size_t) frames + 1) * sizeof *list);
@@ -621,12 +663,13 @@ store_recover (struct store *store, char **error)
   result = r.found && r.same ? recover (&r)
                              : refuse (&r, ENOMEM, "pool.state: out of memory");
   if (result == 0)
-    message (MESSAGE_NOTICE,
-             "pool.state: %s is taken over: %llu pages in %u segments in memory "
-             "and %u on backings, and %llu same-filled pages",
-             store->state->path, (unsigned long long) r.pages,
-             atomic_load (&store->frames), r.on_backings,
-             (unsigned long long) r.all_same);
+    message (
+        MESSAGE_NOTICE,
+        "pool.state: %s is taken over: %llu pages in %u segments in memory "
+        "and %u on backings, and %llu same-filled pages",
+        store->state->path, (unsigned long long) r.pages,
+        atomic_load (&store->frames), r.on_backings,
+        (unsigned long long) r.all_same);
   {
     int saved_errno = errno;
 

@@ -48,8 +48,7 @@ _Static_assert(sizeof (struct state_header) <= HEADER_ROOM, "header");
  */
 #define ROOM_BESIDE (UINT64_C (128) * FRAME_BYTES)
 
-static int
-refuse (char **error, int code, const char *format, ...)
+static int refuse (char **error, int code, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
 
 static int
@@ -118,21 +117,23 @@ check_memory (int fd, const char *path, char **error)
   case TMPFS_MAGIC:
     if (mounted_noswap (st.st_dev))
       return 0;
-    return refuse (error, ENOTSUP,
-                   "pool.state: %s is on a tmpfs that can be swapped out, which "
-                   "would wait for this very server; " REMEDY,
-                   path);
+    return refuse (
+        error, ENOTSUP,
+        "pool.state: %s is on a tmpfs that can be swapped out, which "
+        "would wait for this very server; " REMEDY,
+        path);
   case HUGETLBFS_MAGIC:
     return refuse (error, ENOTSUP,
                    "pool.state: %s is on hugetlbfs, whose pages are too large "
                    "to give single segments back; " REMEDY,
                    path);
   default:
-    return refuse (error, ENOTSUP,
-                   "pool.state: %s is not on memory: its pages would be freed "
-                   "by writing them to a disk, which may need memory itself and "
-                   "wait for this very server; " REMEDY,
-                   path);
+    return refuse (
+        error, ENOTSUP,
+        "pool.state: %s is not on memory: its pages would be freed "
+        "by writing them to a disk, which may need memory itself and "
+        "wait for this very server; " REMEDY,
+        path);
   }
 }
 
@@ -231,10 +232,11 @@ check_header (const struct state *state, const struct state_header *found,
                    "file",
                    state->path);
   if (found->checksum != header_checksum (found))
-    return refuse (error, EUCLEAN,
-                   "pool.state: the header of %s is damaged; remove the file to "
-                   "start without the pages in it",
-                   state->path);
+    return refuse (
+        error, EUCLEAN,
+        "pool.state: the header of %s is damaged; remove the file to "
+        "start without the pages in it",
+        state->path);
   if (found->compatible > STATE_VERSION || found->version < STATE_OLDEST)
     return refuse (
         error, EPROTO,
@@ -263,14 +265,13 @@ check_header (const struct state *state, const struct state_header *found,
                    "pool.state: %s is of a device of %llu bytes, not %llu; "
                    "give that size, or remove the file to start without the "
                    "pages in it",
-                   state->path,
-                   (unsigned long long) found->slots * PAGE_BYTES,
+                   state->path, (unsigned long long) found->slots * PAGE_BYTES,
                    (unsigned long long) size);
   return 0;
 }
 
-/* Does the process that has the file look as if it went on?  One that was killed
- * is a zombie, or has PF_EXITING among its flags, or will soon.
+/* Does the process that has the file look as if it went on?  One that was
+ * killed is a zombie, or has PF_EXITING among its flags, or will soon.
  */
 static bool
 looks_alive (pid_t process)
@@ -482,7 +483,8 @@ state_map (struct state *state, uint32_t frames)
     return -1;
   }
   state->frames = (uint32_t) atomic_load (&header.frames_mark);
-  if (state->frames > 0 && (uint64_t) st.st_size < lay_out (state, header.slots)) {
+  if (state->frames > 0
+      && (uint64_t) st.st_size < lay_out (state, header.slots)) {
     errno = EUCLEAN;
     return -1;
   }

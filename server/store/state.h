@@ -72,8 +72,8 @@ struct state_header {
 struct state {
   int fd;
   char *path;
-  bool found;       /* it was there: it must be recovered */
-  bool can_release; /* single frames go back to the kernel */
+  bool found;          /* it was there: it must be recovered */
+  bool can_release;    /* single frames go back to the kernel */
   unsigned char *base; /* the whole file, once it is mapped */
   size_t length;
   struct state_header *header;

@@ -144,11 +144,11 @@ main (int argc, char *argv[])
   {
     double middle = median (seconds, runs);
 
-    figure ("seconds to the first page", text ("%.3f s", middle), "1 s for 4 GiB",
-            middle / ((double) count * PAGE_BYTES / (UINT64_C (4) << 30)),
-            "<=1.00",
-            text ("%.3f to %.3f s in %u runs", seconds[0], seconds[runs - 1],
-                  runs));
+    figure (
+        "seconds to the first page", text ("%.3f s", middle), "1 s for 4 GiB",
+        middle / ((double) count * PAGE_BYTES / (UINT64_C (4) << 30)), "<=1.00",
+        text ("%.3f to %.3f s in %u runs", seconds[0], seconds[runs - 1],
+              runs));
   }
   return EXIT_SUCCESS;
 }

@@ -120,7 +120,8 @@ test_sparse (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, UINT64_C (1) << 28, &keeper, NULL), 0);
+  assert_int_equal (slots_create (&slots, UINT64_C (1) << 28, &keeper, NULL),
+                    0);
   assert_int_equal (atomic_load (&slots.meta_pages), 0);
   assert_int_equal (slots_load (&slots, 123456789), 0);
   slots_touch (&slots, 123456789);
@@ -155,7 +156,8 @@ test_ahead (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 10000 * SLOTS_GROUP, &keeper, NULL), 0);
+  assert_int_equal (slots_create (&slots, 10000 * SLOTS_GROUP, &keeper, NULL),
+                    0);
   slots_keep (&slots);
   assert_int_equal (resident (&slots, 0, 200), SLOTS_AHEAD);
   for (unsigned group = 0; group < 100; ++group) {

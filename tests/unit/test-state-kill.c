@@ -342,8 +342,7 @@ verify (void)
   }
 }
 
-static void __attribute__ ((noreturn))
-serve (void)
+static void __attribute__ ((noreturn)) serve (void)
 {
   pthread_t threads[WRITERS + 1];
 
@@ -358,8 +357,7 @@ serve (void)
 }
 
 /* What is left at last is sound, also after a server that ended well. */
-static void __attribute__ ((noreturn))
-look (void)
+static void __attribute__ ((noreturn)) look (void)
 {
   start ();
   writeback_stop (writeback);
