@@ -12,4 +12,5 @@ include $(srcdir)/server/common/local.mk
 include $(srcdir)/server/backing/local.mk
 include $(srcdir)/server/store/local.mk
 include $(srcdir)/server/policy/local.mk
+include $(srcdir)/server/attach/local.mk
 include $(srcdir)/server/control/local.mk

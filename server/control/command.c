@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "control/command.h"
@@ -13,6 +14,9 @@
 #include "control/statistics.h"
 #include "policy/change.h"
 #include "policy/config-report.h"
+#if __has_include("policy/write.h")
+#include "policy/write.h"
+#endif
 
 #define DRAIN_POLL_NANOSECONDS 20000000
 
@@ -297,6 +301,55 @@ drain (struct command *c, const struct request *request)
   return wait ? false : done (c, json_object ());
 }
 
+/* The kernel's number of a disk.  0: it is none. */
+static dev_t
+disk_number (const char *word)
+{
+  unsigned major_number, minor_number;
+  int length = 0;
+
+  if (sscanf (word, "%4u:%7u%n", &major_number, &minor_number, &length) != 2
+      || word[length] != '\0')
+    return 0;
+  return makedev (major_number, minor_number);
+}
+
+#if !__has_include("policy/write.h")
+/* As it will be in the layer below. */
+static int
+device_watch (struct device *device, dev_t disk, char **error)
+{
+  (void) device;
+  (void) disk;
+  return change_refused (error, ENODEV,
+                         "nothing in this server can watch a disk");
+}
+#define device_unwatch device_watch
+#endif
+
+/* What is asked for twice is done once. */
+static bool
+watch (struct command *c, const struct request *request)
+{
+  bool on = c->kind == USAGE_WATCH;
+  dev_t disk;
+  int r;
+
+  if (request->count != 2)
+    return refuse_arguments (c, request->count < 2 ? "an argument is missing"
+                                                   : "too many arguments");
+  disk = disk_number (request->words[1]);
+  if (disk == 0)
+    return refuse_arguments (c, config_excerpt (request->words[1]).text);
+  r = on ? device_watch (c->device, disk, &c->error)
+         : device_unwatch (c->device, disk, &c->error);
+  if (r == -1 && errno != (on ? EEXIST : ENOENT))
+    return failed (c);
+  free (c->error);
+  c->error = NULL;
+  return done (c, json_object ());
+}
+
 bool
 command_is_long (const struct request *request)
 {
@@ -324,6 +377,8 @@ command_begin (struct command *c, struct device *device,
     [USAGE_COMPACT] = without_arguments,
     [USAGE_WRITEBACK] = writeback,
     [USAGE_DRAIN] = drain,
+    [USAGE_WATCH] = watch,
+    [USAGE_UNWATCH] = watch,
   };
   int kind = usage_find (request->words[0]);
   char names[USAGE_ROOM];

@@ -24,15 +24,19 @@ libtierswap_la_SOURCES += \
 # The command that speaks with the control socket: none of the engine is in it.
 bin_PROGRAMS += tierswapctl
 tierswapctl_SOURCES = \
-	server/control/human.c \
-	server/control/human.h \
+	server/control/metrics.c \
+	server/control/metrics.h \
+	server/control/screen.c \
+	server/control/screen.h \
 	server/control/show.c \
 	server/control/show.h \
 	server/control/tierswapctl.c \
+	server/control/top.c \
+	server/control/top.h \
 	server/control/usage.c \
 	server/control/usage.h
-tierswapctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-tierswapctl_LDADD = $(JANSSON_LIBS)
+tierswapctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
+tierswapctl_LDADD = libattach.la $(JANSSON_LIBS) $(NCURSES_LIBS) -lm
 
 EXTRA_DIST += server/control/tierswapctl.pod
 generated_man += server/control/tierswapctl.8

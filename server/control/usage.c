@@ -20,6 +20,9 @@ const struct usage usages[USAGE_COMMANDS] = {
                         "write cold pages to the backings" },
   [USAGE_DRAIN]
   = { "drain", "[--no-wait] BACKING", "move everything off a backing" },
+  [USAGE_WATCH]
+  = { "watch", "MAJOR:MINOR", "know whose pages come from a disk" },
+  [USAGE_UNWATCH] = { "unwatch", "MAJOR:MINOR", "no longer" },
 };
 
 int

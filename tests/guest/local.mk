@@ -3,6 +3,7 @@ noinst_PROGRAMS += tests/guest/touch-pages
 tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
 
 guest_tests = \
+	tests/guest/test-attach-uml.sh \
 	tests/guest/test-swap-uml.sh \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
@@ -12,9 +13,12 @@ guest_tests = \
 	tests/guest/test-discard-qemu.sh
 TESTS += $(guest_tests)
 
-# Ten minutes and more on an emulated CPU: by hand, with `make check-guest-long`.
-long_guest_tests = tests/guest/test-zero-free-qemu.sh
+# Too long on an emulated CPU, ten minutes and more: by hand, with `make check-guest-long`.
+long_guest_tests = \
+	tests/guest/test-attach-qemu.sh \
+	tests/guest/test-zero-free-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
+	tests/guest/attach.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \

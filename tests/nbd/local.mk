@@ -57,7 +57,12 @@ tests_nbd_pages_SOURCES = tests/nbd/pages.c
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
+check_PROGRAMS += tests/nbd/handshake
+tests_nbd_handshake_SOURCES = tests/nbd/handshake.c
+tests_nbd_handshake_LDADD = libattach.la
+
 nbd_scripts += \
+	tests/nbd/attach.sh \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
 	tests/nbd/checksums.sh \
@@ -65,18 +70,22 @@ nbd_scripts += \
 	tests/nbd/control-commands.sh \
 	tests/nbd/control-drain.sh \
 	tests/nbd/control-reload.sh \
+	tests/nbd/completion.sh \
 	tests/nbd/exports.sh \
 	tests/nbd/failing-backing.sh \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
 	tests/nbd/full-file-system.sh \
+	tests/nbd/handshake.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
-	tests/nbd/state.sh \
+	tests/nbd/metrics.sh \
 	tests/nbd/slow-backing.sh \
+	tests/nbd/state.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
 	tests/nbd/tls.sh \
+	tests/nbd/top.sh \
 	tests/nbd/truncated-backing.sh \
 	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \

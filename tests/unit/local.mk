@@ -177,6 +177,24 @@ tests_unit_test_changes_SOURCES = tests/unit/test-changes.c
 tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_changes_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+# Attaching.
+unit_tests += tests/unit/test-handshake
+tests_unit_test_handshake_SOURCES = tests/unit/test-handshake.c
+tests_unit_test_handshake_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_handshake_LDADD = libattach.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test-attach
+tests_unit_test_attach_SOURCES = tests/unit/test-attach.c
+tests_unit_test_attach_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_attach_LDADD = libattach.la $(CMOCKA_LIBS)
+
+# The screens of tierswapctl.
+unit_tests += tests/unit/test-screen
+tests_unit_test_screen_SOURCES = tests/unit/test-screen.c \
+	server/control/metrics.c server/control/screen.c
+tests_unit_test_screen_CPPFLAGS = $(unit_cppflags) $(JANSSON_CFLAGS)
+tests_unit_test_screen_LDADD = libattach.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
