@@ -4,6 +4,7 @@ tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
 
 guest_tests = \
 	tests/guest/test-attach-uml.sh \
+	tests/guest/test-restart-uml.sh \
 	tests/guest/test-swap-uml.sh \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
@@ -16,6 +17,7 @@ TESTS += $(guest_tests)
 # Too long on an emulated CPU, ten minutes and more: by hand, with `make check-guest-long`.
 long_guest_tests = \
 	tests/guest/test-attach-qemu.sh \
+	tests/guest/test-restart-qemu.sh \
 	tests/guest/test-zero-free-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
@@ -23,6 +25,7 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \
 	tests/guest/init \
+	tests/guest/restart.sh \
 	tests/guest/run-guest \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
