@@ -11,14 +11,14 @@ guest_tests = \
 	tests/guest/test-zero-free-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
-	tests/guest/test-discard-qemu.sh
+	tests/guest/test-discard-qemu.sh \
+	tests/guest/test-zero-free-qemu.sh
 TESTS += $(guest_tests)
 
 # Too long on an emulated CPU, ten minutes and more: by hand, with `make check-guest-long`.
 long_guest_tests = \
 	tests/guest/test-attach-qemu.sh \
-	tests/guest/test-restart-qemu.sh \
-	tests/guest/test-zero-free-qemu.sh
+	tests/guest/test-restart-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/demo.sh \
@@ -35,7 +35,3 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 .PHONY: check-guest
 check-guest:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(guest_tests)"
-
-.PHONY: check-guest-long
-check-guest-long:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(long_guest_tests)"
