@@ -35,6 +35,7 @@
  */
 #define LOOK 5000
 #define LOOK_FOR_SERVER 100
+#define LOOK_AT_STALE_SERVER 2000
 #define RESTART_MOST 10000
 
 struct supervisor {
@@ -46,6 +47,7 @@ struct supervisor {
   int64_t started; /* when the server was, milliseconds */
   int64_t delay;   /* before it is started again, milliseconds */
   bool away;       /* the server does not answer */
+  bool stale;      /* it answers, but has not what the disk had */
   struct why told; /* what was said last */
 };
 
@@ -338,13 +340,14 @@ reconnect (struct supervisor *s)
     if (!s->away || error == ESTALE)
       say_once (s, &why);
     s->away = true;
+    s->stale = error == ESTALE;
     look_for_server (s, error);
   }
   else {
     if (count > 0)
       say ("%s has %d new connection%s", s->a.disk.path, count,
            count == 1 ? "" : "s");
-    s->away = false;
+    s->away = s->stale = false;
     s->told.text[0] = '\0';
   }
 }
@@ -382,7 +385,9 @@ supervise (const char *path, const struct options *options, struct why *why)
     notify_ready ();
     while (disk_owner (&s.a.disk) != 0) {
       reconnect (&s);
-      if (sleep_a_while (&s, s.a.spare == -1 ? LOOK_FOR_SERVER : LOOK))
+      if (sleep_a_while (&s, s.a.spare != -1 ? LOOK
+                             : s.stale       ? LOOK_AT_STALE_SERVER
+                                             : LOOK_FOR_SERVER))
         begin_detach (&s);
     }
     say ("%s is detached", path);

@@ -92,7 +92,7 @@ say "Swap on tierswap"
 start_server "$builddir/nbdkit" tierswap size=1G "control=$control"
 refuses "it is a whole number from 0 to 32767" attach "$device" priority=top
 says "$device is swapped on, with 4 connections" \
-  attach "$device" "socket=$socket" priority=7 connections=4
+  attach "$device" "socket=$socket" priority=7 connections=4 timeout=300
 swapped=yes attached=yes
 cat /proc/swaps
 grep -Eq "^$device .*[[:space:]]7$" /proc/swaps || fail "the priority is not 7"
@@ -125,7 +125,7 @@ say "The server is killed, and one comes in its place"
 truncate -s 64M "$files/disk"
 server_of_file
 says "with 2 connections" \
-  attach "$device" "socket=$socket" connections=2 timeout=20
+  attach "$device" "socket=$socket" connections=2 timeout=300
 swapped=yes attached=yes
 sleep_swapped_out 12
 kill_server
@@ -174,11 +174,11 @@ kill_its_server () {
 say "The same with a supervisor"
 : > /tmp/supervisor
 supervise
-wait_until 60 "it is swapped on" is_swapped_on
+wait_until 300 "it is swapped on" is_swapped_on
 swapped=yes attached=yes
 sleep_swapped_out 12
 kill_its_server
-wait_until 60 "it is connected again" supervisor_says 'new connection'
+wait_until 300 "it is connected again" supervisor_says 'new connection'
 wake_up
 
 swaps () {
@@ -198,11 +198,11 @@ wait "$supervisor" || :
 is_swapped_on && [ -e "/proc/$(cat "$pidfile")" ] || fail "it took others along"
 : > /tmp/supervisor
 supervise
-wait_until 60 "it is looked after" supervisor_says 'looked after from now on'
+wait_until 300 "it is looked after" supervisor_says 'looked after from now on'
 echo max > "$cgroups/held/memory.max"
 sleep_swapped_out 12
 kill_its_server
-wait_until 60 "it is connected again" supervisor_says 'new connection'
+wait_until 300 "it is connected again" supervisor_says 'new connection'
 wake_up
 
 say "It ends when it is told to, and takes all of it away"

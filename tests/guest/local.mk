@@ -15,11 +15,7 @@ guest_tests = \
 	tests/guest/test-zero-free-qemu.sh
 TESTS += $(guest_tests)
 
-# Too long on an emulated CPU, ten minutes and more: by hand, with `make check-guest-long`.
-long_guest_tests = \
-	tests/guest/test-attach-qemu.sh \
-	tests/guest/test-restart-qemu.sh
-EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
+EXTRA_DIST += $(guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
@@ -29,6 +25,7 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/run-guest \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
+	tests/guest/test-restart-qemu.sh \
 	tests/guest/zero-free-and-control.sh \
 	tests/guest/zero-free.sh
 

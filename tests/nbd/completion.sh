@@ -17,7 +17,7 @@ complete_line ()
     COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     _tierswapctl
     printf "%s\n" "${COMPREPLY[@]}"' \
-    bash "$srcdir/conf/tierswapctl.bash" "$1" "$tierswapctl" 2>"$tmp/err" |
+    bash "$srcdir/conf/completions/tierswapctl" "$1" "$tierswapctl" 2>"$tmp/err" |
     sort | paste -s -d ' '
   [ ! -s "$tmp/err" ] || fail "completing '$1': $(cat "$tmp/err")"
 }
@@ -29,7 +29,7 @@ offers ()
 }
 
 # A script that nobody sourced must at least be one.
-bash -n "$srcdir/conf/tierswapctl.bash"
+bash -n "$srcdir/conf/completions/tierswapctl"
 
 # All commands that there are.
 commands=$("$tierswapctl" --help | sed -n 's/^  \([a-z][a-z]*\).*/\1/p' | sort |
