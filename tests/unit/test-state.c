@@ -424,6 +424,65 @@ test_tiers (void **data)
   end ();
 }
 
+/* As if the process had been killed between reserving space and publishing, and
+ * between a wide pattern and its word.
+ */
+static void
+test_cut_off (void **data)
+{
+  const uint64_t old = UINT64_C (0x1234567890abcdef), new = ~old;
+  const uint64_t units = 200;
+  unsigned char page[4096];
+  unsigned cut = 0;
+
+  (void) data;
+  assert_int_equal (ftruncate (memory, 0), 0);
+  start ();
+  write_all ();
+  for (unsigned i = 0; i < 512; ++i)
+    memcpy (page + i * 8, &old, 8);
+  assert_int_equal (store_write (store, page, 4096, 0,
+                                 &(struct store_placement){ 0, 1, 0, 0 }),
+                    0);
+  atomic_store (&store->slots.wide[0], new);
+  for (uint32_t i = 0; i < segments_high_water (&store->segments); ++i) {
+    struct segment *segment = store_segment (store, i);
+    uint64_t control = atomic_load (&segment->control);
+    uint32_t tail = control_tail (control);
+
+    if (control_state (control) != SEGMENT_OPEN || tail + units > SEGMENT_UNITS)
+      continue;
+    memset (
+        arena_frame (&store->arena, (uint32_t) atomic_load (&segment->place))
+            + (size_t) tail * OBJECT_UNIT,
+        0xa5, units * OBJECT_UNIT);
+    atomic_fetch_add (&segment->control, (units << CONTROL_TAIL_SHIFT)
+                                             + (units << CONTROL_LIVE_SHIFT)
+                                             + CONTROL_HOLD);
+    cut++;
+  }
+  assert_true (cut > 0);
+  end ();
+
+  start ();
+  assert_int_equal (store_check (store), 0);
+  assert_int_equal (store_read (store, page, 4096, 0), 0);
+  for (unsigned i = 0; i < 512; ++i)
+    assert_memory_equal (page + i * 8, &new, 8);
+  /* The headers lead on: all that is left can be moved. */
+  assert_int_equal (store_trim (store, SIZE / 2, 0), 0);
+  store_compact (store);
+  assert_int_equal (store_check (store), 0);
+  for (unsigned i = PAGES / 2; i < PAGES; ++i) {
+    unsigned char expected[4096];
+
+    assert_int_equal (store_read (store, page, 4096, i * UINT64_C (4096)), 0);
+    make (expected, i);
+    assert_memory_equal (page, expected, 4096);
+  }
+  end ();
+}
+
 /* ---- damage ---- */
 
 struct area {
@@ -811,6 +870,7 @@ main (void)
     cmocka_unit_test (test_two_servers),
     cmocka_unit_test (test_header),
     cmocka_unit_test (test_tiers),
+    cmocka_unit_test (test_cut_off),
     cmocka_unit_test (test_damage),
     cmocka_unit_test (test_reattach),
     cmocka_unit_test (test_other_place),
