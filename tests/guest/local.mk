@@ -4,7 +4,6 @@ tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
 
 guest_tests = \
 	tests/guest/test-attach-uml.sh \
-	tests/guest/test-restart-uml.sh \
 	tests/guest/test-swap-uml.sh \
 	tests/guest/test-swapoff-uml.sh \
 	tests/guest/test-discard-uml.sh \
@@ -26,6 +25,7 @@ EXTRA_DIST += $(guest_tests) \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
 	tests/guest/test-restart-qemu.sh \
+	tests/guest/test-restart-uml.sh \
 	tests/guest/zero-free-and-control.sh \
 	tests/guest/zero-free.sh
 
