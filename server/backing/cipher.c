@@ -86,8 +86,11 @@ cipher_create (const unsigned char *key)
   mlock (cipher->key, CIPHER_UNIT);
   if (key)
     memcpy (cipher->key, key, CIPHER_KEY_BYTES);
-  else if (RAND_priv_bytes (cipher->key, CIPHER_KEY_BYTES) != 1)
-    goto error;
+  else if (RAND_priv_bytes (cipher->key, CIPHER_KEY_BYTES) != 1) {
+    cipher_destroy (cipher);
+    errno = EIO;
+    return NULL;
+  }
   for (i = 0; i < CONTEXTS_AHEAD; ++i) {
     struct context *context = context_create (cipher->key);
 

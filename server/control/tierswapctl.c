@@ -157,6 +157,21 @@ show_reload (const json_t *result)
 }
 
 static void
+show_check (const json_t *result)
+{
+  uint64_t unsettled = number (result, "unsettled");
+
+  printf ("%llu pages and %llu same-filled ones are where they should be, the "
+          "counts of %llu segments add up\n",
+          (unsigned long long) number (result, "pages"),
+          (unsigned long long) number (result, "pages_same"),
+          (unsigned long long) number (result, "segments"));
+  if (unsettled)
+    printf ("%llu segments changed whenever they were looked at\n",
+            (unsigned long long) unsettled);
+}
+
+static void
 show_result (enum usage_command command, json_t *result, bool json, bool all)
 {
   char a[HUMAN_ROOM], b[HUMAN_ROOM];
@@ -174,10 +189,13 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
     show_attributes (result, all);
     break;
   case USAGE_CGROUP:
-    printf ("prio=%llu writeback_prio=%llu writeback_size=%llu\n",
+    printf ("prio=%llu writeback_prio=%llu writeback_size=%llu",
             (unsigned long long) number (result, "prio"),
             (unsigned long long) number (result, "writeback_prio"),
             (unsigned long long) number (result, "writeback_size"));
+    if (number (result, "limit") > 0)
+      printf (" limit=%llu", (unsigned long long) number (result, "limit"));
+    putchar ('\n');
     break;
   case USAGE_RELOAD:
     show_reload (result);
@@ -192,6 +210,9 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
             (unsigned long long) number (result, "pages"),
             human_bytes (number (result, "bytes"), a),
             (unsigned long long) number (result, "segments"));
+    break;
+  case USAGE_CHECK:
+    show_check (result);
     break;
   default: /* done, and nothing to tell */
     break;

@@ -46,17 +46,6 @@ tell (char *error)
   return -1;
 }
 
-/* What the configuration can say, but this version cannot do. */
-static void
-check_built (const struct config *config)
-{
-  if (config->cgroups_count > 1 || config->cgroups[0].limit)
-    message (MESSAGE_NOTICE,
-             "%s: this version does not know which cgroup a page is of: all "
-             "have the policy of \"/\", and no limit of their own",
-             config->file);
-}
-
 int
 device_create (const char *file, const char *size, struct device **result)
 {
@@ -71,8 +60,7 @@ device_create (const char *file, const char *size, struct device **result)
   if (!device->config) {
     int saved_errno = errno;
 
-    message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-    free (error);
+    tell (error);
     device_free (device);
     errno = saved_errno;
     return -1;
@@ -82,7 +70,6 @@ device_create (const char *file, const char *size, struct device **result)
     errno = EINVAL;
     return -1;
   }
-  check_built (device->config);
   /* While there is still a terminal to say so. */
   if (device->config->state
       && state_check (device->config->state, &error) == -1) {
@@ -143,6 +130,35 @@ reattach_backings (struct device *device)
   return 0;
 }
 
+/* Backings that the state does not have are new, and have nothing on them. */
+static int
+add_backings (struct device *device)
+{
+  const struct config *config = device->config;
+  struct backing *opened[CONFIG_BACKINGS];
+  char *error;
+  int code = 0;
+
+  if (backings_open_all (&device->backings, config, opened, &error) == -1)
+    return tell (error);
+  for (unsigned i = 0; i < config->backings_count; ++i) {
+    if (!opened[i])
+      continue;
+    /* There may be no place, while others leave. */
+    if (code == 0
+        && backings_add (&device->backings, &config->backings[i], opened[i],
+                         true, &error)
+               == -1) {
+      code = errno;
+      tell (error);
+    }
+    if (code != 0)
+      backing_close (opened[i]);
+  }
+  errno = code;
+  return code ? -1 : 0;
+}
+
 static int
 start_writeback (struct device *device)
 {
@@ -150,20 +166,8 @@ start_writeback (struct device *device)
 
   device->backings.store = device->store;
   device->backings.lock = &device->lock;
-  if (reattach_backings (device) == -1)
+  if (reattach_backings (device) == -1 || add_backings (device) == -1)
     return -1;
-  for (unsigned i = 0; i < config->backings_count; ++i) {
-    char *error = NULL;
-    struct backing *backing;
-
-    if (backings_find (&device->backings, config->backings[i].name) != -1)
-      continue;
-    if (backings_open (&config->backings[i], &backing, &error) == -1
-        || backings_add (&device->backings, &config->backings[i], backing, true,
-                         &error)
-               == -1)
-      return tell (error);
-  }
   device->writeback = writeback_start (device->store, &device->backings);
   if (!device->writeback) {
     message (MESSAGE_ERROR, "the writeback thread did not start: %m");
@@ -210,6 +214,8 @@ start_store (struct device *device)
              (unsigned long long) options.size);
     return -1;
   }
+  store_set_verify (device->store, device->config->verify);
+  store_set_wipe (device->store, device->config->wipe);
   if (store_recover (device->store, &error) == -1)
     return tell (error);
   if (store_start (device->store) == -1) {
@@ -219,18 +225,41 @@ start_store (struct device *device)
   return 0;
 }
 
+/* A source of tags that is named must be there; the usual one may come. */
+static int
+check_shim (struct device *device, const char *source)
+{
+  char *error;
+
+  if (!source || shim_check (device->shim, &error) == 0)
+    return 0;
+  return tell (error);
+}
+
+static int
+start_cgroups (struct device *device)
+{
+  const char *source
+      = device->tag_source ? device->tag_source : device->config->shim;
+
+  device->tags = tags_create ();
+  if (device->tags)
+    device->shim = shim_create (device->tags, source);
+  if (device->shim && check_shim (device, source) == -1)
+    return -1;
+  device->cgroups
+      = cgroups_create (device->store, device->hierarchy, device->config);
+  if (device->shim && device->cgroups)
+    return 0;
+  message (MESSAGE_ERROR, "cgroups could not be followed: %m");
+  return -1;
+}
+
 int
 device_start (struct device *device)
 {
-  const struct config_cgroup *root = &device->config->cgroups[0];
-
   protect_process ();
-  device->root = (struct store_placement){
-    .prio = (uint8_t) root->prio,
-    .writeback_prio = (uint8_t) root->writeback_prio,
-    .writeback_size = (uint16_t) root->writeback_size,
-  };
-  if (start_store (device) == -1)
+  if (start_store (device) == -1 || start_cgroups (device) == -1)
     return -1;
   return start_writeback (device);
 }
@@ -241,9 +270,14 @@ device_free (struct device *device)
   if (!device)
     return;
   writeback_stop (device->writeback);
+  cgroups_free (device->cgroups);
+  shim_free (device->shim);
+  tags_free (device->tags);
   store_free (device->store);
   backings_close (&device->backings);
   config_free (device->config);
+  free (device->hierarchy);
+  free (device->tag_source);
   pthread_mutex_destroy (&device->lock);
   pthread_mutex_destroy (&device->reload);
   free (device);

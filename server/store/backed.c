@@ -29,15 +29,6 @@ backed_free (struct backed_reads *reads)
   free (reads->blocks);
 }
 
-bool
-backed_object_valid (const struct object *object, uint64_t slot,
-                     uint32_t length)
-{
-  return object->slot == slot && object->length == length
-         && object->checksum
-                == object_checksum (object->slot, object->bytes, length);
-}
-
 static uint64_t
 block_down (uint64_t bytes)
 {
@@ -104,7 +95,7 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
     errno = EIO;
     return -1;
   }
-  if (!backed_object_valid (object, one->slot, length)) {
+  if (!object_valid (object, one->slot, length)) {
     atomic_fetch_add (&backing->checksum_errors, 1);
     errno = EIO;
     return -1;

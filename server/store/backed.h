@@ -48,8 +48,4 @@ extern int backed_read_one (struct store *store, struct worker *worker,
 
 extern void backed_free (struct backed_reads *reads);
 
-/* Is this the object of SLOT with that LENGTH, unharmed? */
-extern bool backed_object_valid (const struct object *object, uint64_t slot,
-                                 uint32_t length);
-
 #endif /* TIERSWAP_BACKED_H */

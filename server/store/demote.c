@@ -5,7 +5,9 @@
 #include "store/walk.h"
 #include "store/worker.h"
 
-/* Make the object of the next tier in ROOM.  False if it gains nothing. */
+/* Make the object of the next tier in ROOM.  False if it gains nothing, or if
+ * the page is damaged, which a new checksum would hide.
+ */
 static bool
 recompress (struct worker *worker, const struct segment *segment, unsigned tier,
             const struct append *old, unsigned char *room)
@@ -13,6 +15,9 @@ recompress (struct worker *worker, const struct segment *segment, unsigned tier,
   const struct object *object = old->object;
   const void *page = object->bytes;
 
+  if (atomic_load_explicit (&worker->store->verify, memory_order_relaxed)
+      && !object_valid (object, old->slot, object->length))
+    return false;
   if (object->length != PAGE_BYTES) {
     if (codec_decompress (worker->codec, segment->codec, object->bytes,
                           object->length, worker->page)
@@ -32,8 +37,10 @@ demote_segment (struct store *store, uint32_t number)
   uint32_t time = atomic_load_explicit (&segment->time, memory_order_relaxed);
   unsigned tier = tier_after (store, owner_tier (owner));
   struct append_target down = {
-    .owner = owner_index (owner_cgroup (owner), tier % STORE_TIERS,
-                          owner_class (owner)),
+    .owner = cgroup_home (store,
+                          owner_index (owner_cgroup (owner), tier % STORE_TIERS,
+                                       owner_class (owner)),
+                          STREAM_SURVIVORS),
     .stream = STREAM_SURVIVORS,
     .time = time,
   };

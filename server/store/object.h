@@ -14,6 +14,7 @@
 #ifndef TIERSWAP_OBJECT_H
 #define TIERSWAP_OBJECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define XXH_INLINE_ALL
@@ -43,5 +44,22 @@ object_checksum (uint32_t slot, const void *bytes, uint32_t length)
 {
   return (uint32_t) XXH3_64bits_withSeed (bytes, length, slot);
 }
+
+/* Is an object the unharmed one that a word of SLOT with LENGTH points at? */
+static inline bool
+object_valid (const struct object *object, uint64_t slot, uint32_t length)
+{
+  return object->slot == slot && object->length == length
+         && object->checksum
+                == object_checksum (object->slot, object->bytes, length);
+}
+
+/* Nobody's object, which fills space that was reserved in vain. */
+#define OBJECT_FILLER UINT32_MAX
+
+/* Do the headers of what may be anything lead from one object to the next up to
+ * TAIL units from BASE, and is each object unharmed?
+ */
+extern bool objects_valid (const void *base, uint32_t tail);
 
 #endif /* TIERSWAP_OBJECT_H */

@@ -530,6 +530,7 @@ restore_segment (struct recovery *r, uint32_t number)
   struct store *store = r->store;
   struct segment *segment = store_segment (store, number);
   const struct found *found = &r->found[number];
+  uint32_t owner = atomic_load (&segment->owner);
   uint64_t control = atomic_load (&segment->control);
   uint32_t tail = found->repair ? found->tail : control_tail (control);
   uint32_t now = store_seconds ();
@@ -546,9 +547,10 @@ restore_segment (struct recovery *r, uint32_t number)
             | ((uint64_t) tail << CONTROL_TAIL_SHIFT)
             | ((uint64_t) found->units << CONTROL_LIVE_SHIFT);
   atomic_store (&segment->control, control);
+  atomic_fetch_add (&store->cgroup[owner_cgroup (owner)].segments, 1);
   if (place_is_frame (atomic_load (&segment->place))) {
-    atomic_fetch_add (
-        &store->tiers[owner_tier (atomic_load (&segment->owner))].frames, 1);
+    cgroup_count_frame (store, owner_cgroup (owner), 1);
+    atomic_fetch_add (&store->tiers[owner_tier (owner)].frames, 1);
     atomic_fetch_add (&store->frames, 1);
   }
   else
@@ -588,9 +590,22 @@ list_segments (struct recovery *r, struct listed *list)
   for (uint32_t i = 0; i < count; ++i) {
     struct segment *segment = store_segment (store, list[i].number);
 
-    segment_list (store, &store->owners[atomic_load (&segment->owner)],
-                  list[i].number, segment->stream);
+    segment_list (store, atomic_load (&segment->owner), list[i].number,
+                  segment->stream);
   }
+}
+
+/* A server that wipes frames may have been killed before it did; those that
+ * went back to the kernel are zeros.
+ */
+static void
+wipe_frames (struct store *store, uint32_t frames_mark)
+{
+  if (!atomic_load (&store->wipe) || store->state->can_release)
+    return;
+  for (uint32_t frame = 0; frame < frames_mark; ++frame)
+    if (atomic_load (&store->arena.segments[frame]) == 0)
+      memset (arena_frame (&store->arena, frame), 0, FRAME_BYTES);
 }
 
 /* From here on the state is changed, and nothing fails. */
@@ -611,6 +626,7 @@ rebuild (struct recovery *r, struct listed *list)
       free_segment (store, number);
   list_segments (r, list);
   arena_restore (&store->arena, frames_mark);
+  wipe_frames (store, frames_mark);
   for (uint32_t i = 0; i < r->cgroups; ++i)
     if (r->same[i])
       atomic_store (&store->same[i], r->same[i]);
@@ -656,6 +672,9 @@ store_recover (struct store *store, char **error)
   mark = atomic_load (&store->state->header->segments_mark);
   if (mark > SEGMENTS_MOST)
     return damaged (&r, "a number of segments that cannot be,", mark);
+  if (atomic_load (&store->state->header->cgroups_mark) > STORE_CGROUPS)
+    return damaged (&r, "a number of cgroups that cannot be,",
+                    atomic_load (&store->state->header->cgroups_mark));
   r.mark = (uint32_t) mark;
   found_bytes = ((size_t) r.mark + 1) * sizeof *r.found;
   r.found = region_reserve (found_bytes);

@@ -455,6 +455,7 @@ lay_out (struct state *state, uint64_t slots)
     { &state->words, slots * sizeof (slot_word) },
     { &state->wide, slots * sizeof (uint64_t) },
     { &state->touched, groups },
+    { &state->cgroups, STORE_CGROUPS * sizeof (uint64_t) },
     { &state->arena, (uint64_t) state->frames * FRAME_BYTES },
   };
   uint64_t offset = 0;
@@ -590,4 +591,30 @@ state_backing (const struct state *state, unsigned index)
   const struct state_backing *record = &state->header->backings[index];
 
   return atomic_load (&record->present) ? record : NULL;
+}
+
+/* ---- the cgroups ---- */
+
+void
+state_set_cgroup (struct state *state, uint32_t index, uint64_t id)
+{
+  _Atomic uint64_t *ids = state->cgroups;
+
+  state_raise (&state->header->cgroups_mark, index);
+  atomic_store (&ids[index], id);
+}
+
+uint64_t
+state_cgroup (const struct state *state, uint32_t index)
+{
+  _Atomic uint64_t *ids = state->cgroups;
+
+  /* What was never written to is not touched: that would take memory. */
+  return index < state_cgroups_end (state) ? atomic_load (&ids[index]) : 0;
+}
+
+uint32_t
+state_cgroups_end (const struct state *state)
+{
+  return (uint32_t) atomic_load (&state->header->cgroups_mark);
 }

@@ -14,7 +14,8 @@
  * - One process has it at a time, by flock.
  *
  * Only what cannot be derived is in it: slot words, wide patterns, segment
- * records, frames, and who the backings are.  The rest is rebuilt (recover.h).
+ * records, frames, and who the backings and cgroups are.  The rest is rebuilt
+ * (recover.h).
  */
 #ifndef TIERSWAP_STATE_H
 #define TIERSWAP_STATE_H
@@ -65,7 +66,8 @@ struct state_header {
   /* These change. */
   _Atomic uint64_t generation; /* servers so far */
   _Atomic int64_t owner;       /* process that has it, for messages */
-  _Atomic uint64_t segments_mark, frames_mark; /* from here on never used */
+  /* From here on never used. */
+  _Atomic uint64_t segments_mark, frames_mark, cgroups_mark;
   struct state_backing backings[STORE_BACKINGS];
 };
 
@@ -79,7 +81,7 @@ struct state {
   struct state_header *header;
   uint32_t frames; /* room in the arena */
   /* Parts of the file: */
-  void *table, *words, *wide, *touched, *arena;
+  void *table, *words, *wide, *touched, *cgroups, *arena;
 };
 
 /* May PATH hold a state, as far as can be told without opening it for good?
@@ -128,6 +130,15 @@ extern void state_resize_backing (struct state *state, unsigned index,
 /* The backing noted down at INDEX, or NULL. */
 extern const struct state_backing *state_backing (const struct state *state,
                                                   unsigned index);
+
+/* Note down, before any page is of it, that INDEX is of the cgroup with this
+ * ID; or when none is any more, of none: 0.
+ */
+extern void state_set_cgroup (struct state *state, uint32_t index, uint64_t id);
+
+/* Whose INDEX is; 0: nobody's.  From state_cgroups_end on all are. */
+extern uint64_t state_cgroup (const struct state *state, uint32_t index);
+extern uint32_t state_cgroups_end (const struct state *state);
 
 /* Before NUMBER is first used: raise what counts as ever used past it. */
 static inline void

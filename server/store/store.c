@@ -65,6 +65,7 @@ store_create (const struct store_options *options, struct store **result)
 {
   struct store *store;
   uint32_t frames = arena_capacity (options->pool_limit);
+  int cgroups;
 
   if (!options_valid (options)) {
     state_close (options->state);
@@ -89,6 +90,7 @@ store_create (const struct store_options *options, struct store **result)
   }
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
   store->same = region_reserve (SLOT_CGROUPS * sizeof *store->same);
+  cgroups = cgroup_create (store);
   if ((store->state && state_map (store->state, frames) == -1)
       || slots_create (&store->slots, options->size / PAGE_BYTES,
                        &store->arena.keeper, store->state)
@@ -98,9 +100,12 @@ store_create (const struct store_options *options, struct store **result)
                        reserve_for (options->pool_limit), store->state)
              == -1
       || segments_create (&store->segments, SEGMENTS_MOST, store->state) == -1
-      || !store->owners || !store->same || cleaner_create (store) == -1) {
+      || !store->owners || !store->same || cgroups == -1
+      || cleaner_create (store) == -1) {
+    int code = errno == EUCLEAN ? EUCLEAN : ENOMEM;
+
     store_free (store);
-    errno = ENOMEM;
+    errno = code;
     return -1;
   }
   *result = store;
@@ -161,6 +166,7 @@ store_free (struct store *store)
   arena_free (&store->arena);
   slots_free (&store->slots);
   region_free ((void *) store->same, SLOT_CGROUPS * sizeof *store->same);
+  cgroup_free (store);
   region_free (store->owners, STORE_OWNERS * sizeof *store->owners);
   state_close (store->state);
   pthread_mutex_destroy (&store->workers_lock);
@@ -248,6 +254,18 @@ void
 store_set_tier_level (struct store *store, unsigned tier, int level)
 {
   atomic_store (&store->tiers[tier].level, level);
+}
+
+void
+store_set_verify (struct store *store, bool verify)
+{
+  atomic_store (&store->verify, verify);
+}
+
+void
+store_set_wipe (struct store *store, bool wipe)
+{
+  atomic_store (&store->wipe, wipe);
 }
 
 void

@@ -20,6 +20,7 @@
 struct worker_counters {
   /* Written by the worker's thread alone, read by statistics. */
   _Atomic uint64_t reads, writes, trims, read_errors, write_errors;
+  _Atomic uint64_t writes_raw;
 };
 
 struct worker {

@@ -40,7 +40,7 @@ fi
   fail "the installed tierswapctl does not run"
 
 for page in man1/nbdkit-tierswap-plugin.1 man5/tierswap.conf.5 \
-  man7/tierswap.7 man8/tierswapctl.8; do
+  man5/tierswap-fuse.5 man7/tierswap.7 man8/tierswapctl.8; do
   page=$root$(variable mandir)/$page
   [ -s "$page" ] || fail "no man page $page"
   if type man >/dev/null 2>&1; then

@@ -57,9 +57,15 @@ tests_nbd_pages_SOURCES = tests/nbd/pages.c
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
+# The disk of the FUSE tree, which a script serves.
+check_PROGRAMS += tests/nbd/fuse-requests
+tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
 check_PROGRAMS += tests/nbd/handshake
 tests_nbd_handshake_SOURCES = tests/nbd/handshake.c
 tests_nbd_handshake_LDADD = libattach.la
+# Clients as no library is.
+check_PROGRAMS += tests/nbd/hostile
+tests_nbd_hostile_SOURCES = tests/nbd/hostile.c
 
 nbd_scripts += \
 	tests/nbd/attach.sh \
@@ -76,7 +82,13 @@ nbd_scripts += \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
 	tests/nbd/full-file-system.sh \
+	tests/nbd/fuse-cgroups.sh \
+	tests/nbd/fuse-disk.sh \
+	tests/nbd/fuse-mount.sh \
+	tests/nbd/fuse-swap.sh \
+	tests/nbd/fuse-tree.sh \
 	tests/nbd/handshake.sh \
+	tests/nbd/hostile-clients.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
 	tests/nbd/metrics.sh \
@@ -94,7 +106,8 @@ nbd_scripts += \
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
-EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh
+EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh \
+	tests/nbd/written-back.sh tests/nbd/fuse.sh
 
 .PHONY: check-nbd
 check-nbd:
