@@ -20,7 +20,9 @@ install-dkms:
 # The BPF program is in the server, as a header made of it.
 if HAVE_BPF
 libtierswap_la_CPPFLAGS += -Ishim
-server/policy/libtierswap_la-shim-bpf.lo: shim/tierswap_shim.skel.h
+# By a variable: a rule of that name would take the place of Automake's own.
+shim_bpf_object = server/policy/libtierswap_la-shim-bpf.lo
+$(shim_bpf_object): shim/tierswap_shim.skel.h
 
 shim/tierswap_shim.bpf.o: shim/tierswap_shim.bpf.c include/tierswap_ioctl.h
 	$(AM_V_at)$(MKDIR_P) shim

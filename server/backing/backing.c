@@ -45,6 +45,7 @@ backing_unreference (struct backing *backing)
   cipher_destroy (backing->cipher);
   extents_destroy (backing->extents);
   pthread_mutex_destroy (&backing->resize);
+  free (backing->path);
   free (backing->name);
   free (backing);
 }
@@ -59,8 +60,10 @@ complete_open (struct backing *backing, const struct backing_options *options,
     return backing_fail (
         error, errno, "backing %s: cannot keep account of %llu bytes: %s",
         backing->name, (unsigned long long) size, strerror (errno));
+  if (backing->remote && options->reattach)
+    extents_pause (backing->extents, true);
   if (options->encrypt) {
-    backing->cipher = cipher_create ();
+    backing->cipher = cipher_create (options->key);
     if (backing->cipher == NULL)
       return backing_fail (error, errno, "backing %s: cannot make a key: %s",
                            backing->name, strerror (errno));
@@ -70,6 +73,72 @@ complete_open (struct backing *backing, const struct backing_options *options,
     return backing_fail (error, errno,
                          "backing %s: cannot start its janitor thread: %s",
                          backing->name, strerror (errno));
+  return 0;
+}
+
+/* Who had it open may have been killed just now: its last requests keep it
+ * locked until they have ended.
+ */
+#define LOCK_PATIENCE 10 /* seconds */
+#define LOCK_PAUSE (SECOND / 50)
+
+static int
+reattach (const struct backing_options *options, int *fd, char **error)
+{
+  uint64_t limit = now_nanoseconds () + LOCK_PATIENCE * SECOND;
+
+  while (file_reattach (options, fd, error) == -1) {
+    if (errno != EBUSY || now_nanoseconds () >= limit)
+      return -1;
+    free (*error);
+    *error = NULL;
+    nanosleep (&(struct timespec){ 0, LOCK_PAUSE }, NULL);
+  }
+  return 0;
+}
+
+/* Open what is there already, or begin without it. */
+static int
+open_again (struct backing *backing, const struct backing_options *options,
+            char **error)
+{
+  backing->kind = options->kind;
+  backing->identity = options->identity;
+  backing->least = options->least;
+  backing->path = strdup (options->path);
+  if (backing->path == NULL)
+    return backing_fail (error, ENOMEM, "backing %s: out of memory",
+                         options->name);
+  if (reattach (options, &backing->fd, error) == 0) {
+    backing->may_block = file_may_block (backing->fd, backing->kind);
+    return 0;
+  }
+  message (MESSAGE_WARNING,
+           "%s; it is tried again every second, and what is stored there "
+           "cannot be read until then",
+           *error ? *error : "out of memory");
+  free (*error);
+  *error = NULL;
+  backing->missing = true;
+  return 0;
+}
+
+int
+backing_reopen (struct backing *backing, char **error)
+{
+  const struct backing_options options
+      = { .name = backing->name,
+          .path = backing->path,
+          .size = backing_extents (backing) * EXTENT_BYTES,
+          .kind = backing->kind,
+          .least = backing->least,
+          .identity = backing->identity };
+
+  *error = NULL;
+  if (file_reattach (&options, &backing->fd, error) == -1)
+    return -1;
+  backing->may_block = file_may_block (backing->fd, backing->kind);
+  backing->missing = false;
   return 0;
 }
 
@@ -103,10 +172,16 @@ backing_open (const struct backing_options *options,
     backing->kind = BACKING_NBD;
     r = remote_open (backing, options, &size, error);
   }
+  else if (options->reattach) {
+    size = options->size;
+    r = open_again (backing, options, error);
+  }
   else {
     r = file_open (options, &backing->fd, &backing->kind, &size, error);
-    if (r == 0)
+    if (r == 0) {
       backing->may_block = file_may_block (backing->fd, backing->kind);
+      backing->identity = file_identity (backing->fd);
+    }
   }
   if (r == 0)
     r = complete_open (backing, options, size, error);
@@ -134,6 +209,39 @@ backing_close (struct backing *backing)
   backing_unreference (backing);
 }
 
+void
+backing_set_keep (struct backing *backing, bool keep)
+{
+  backing->keep = keep;
+}
+
+int
+backing_restore_extent (struct backing *backing, uint64_t extent)
+{
+  return extents_restore (backing->extents, extent);
+}
+
+int
+backing_restored (struct backing *backing, uint64_t mark)
+{
+  int r = extents_restored (backing->extents, mark);
+
+  janitor_kick (backing->janitor);
+  return r;
+}
+
+struct backing_identity
+backing_identity (const struct backing *backing)
+{
+  return backing->identity;
+}
+
+const unsigned char *
+backing_key (const struct backing *backing)
+{
+  return backing->cipher ? cipher_key (backing->cipher) : NULL;
+}
+
 const char *
 backing_name (const struct backing *backing)
 {
@@ -149,7 +257,7 @@ backing_kind (const struct backing *backing)
 bool
 backing_reachable (const struct backing *backing)
 {
-  return !backing->hung
+  return !backing->hung && !backing->missing
          && (backing->remote == NULL || remote_connected (backing->remote));
 }
 

@@ -28,13 +28,34 @@ enum backing_state {
   BACKING_FAILED,   /* a server or device is gone; it is retried */
 };
 
+#define BACKING_KEY_BYTES 64
+
+/* Which file or device a backing is: what must be the same again where extents
+ * of an earlier process are to be found.
+ */
+struct backing_identity {
+  uint64_t device; /* a block device's number, 0 for a file */
+  uint64_t inode;  /* a file's, 0 for a device */
+};
+
 struct backing_options {
   const char *name;
-  const char *path;  /* a file or block device; NULL with a URI */
-  const char *uri;   /* an NBD URI; NULL with a path */
-  uint64_t size;     /* bytes, rounded down to whole extents; 0: all there is
-                        (not for a file that does not exist yet) */
-  bool encrypt;      /* with a key made now that never leaves memory */
+  const char *path; /* a file or block device; NULL with a URI */
+  const char *uri;  /* an NBD URI; NULL with a path */
+  uint64_t size;    /* bytes, rounded down to whole extents; 0: all there is
+                       (not for a file that does not exist yet) */
+  bool encrypt;     /* with a key made now that never leaves memory */
+  const unsigned char *key; /* or with this one, BACKING_KEY_BYTES */
+  /* Extents of an earlier process are there: nothing is created, it
+   * waits some seconds for who still has it locked, and where it cannot be
+   * opened that is no failure: it counts as failed and is tried again every
+   * second.  SIZE and KIND must be given, and the IDENTITY that it had; a
+   * file of at least LEAST bytes will do.
+   */
+  bool reattach;
+  uint64_t least;
+  enum backing_kind kind;
+  struct backing_identity identity;
   unsigned deadline; /* seconds a request may take, 0: the default, 30 */
 };
 
@@ -56,9 +77,25 @@ extern int backing_open (const struct backing_options *options,
                          struct backing **backing, char **error);
 
 /* No I/O may be in flight.  A regular file loses its content (its extents
- * are punched out) but is kept.
+ * are punched out) but is kept; unless its content shall be kept.
  */
 extern void backing_close (struct backing *backing);
+
+/* At closing, leave what is there: a later process reattaches it. */
+extern void backing_set_keep (struct backing *backing, bool keep);
+
+/* After opening it to reattach, and before anything else: say which extents
+ * hold something, each once (-1 with errno EEXIST if not, EINVAL if it has no
+ * such extent); then that those were all, and that from MARK on none was ever
+ * used.  What is left below is given back.
+ */
+extern int backing_restore_extent (struct backing *backing, uint64_t extent);
+extern int backing_restored (struct backing *backing, uint64_t mark);
+
+extern struct backing_identity backing_identity (const struct backing *backing);
+
+/* The key, or NULL if it is not encrypted. */
+extern const unsigned char *backing_key (const struct backing *backing);
 
 extern const char *backing_name (const struct backing *backing);
 extern enum backing_kind backing_kind (const struct backing *backing);

@@ -21,7 +21,6 @@
 
 #include "backing/cipher.h"
 
-#define KEY_BYTES 64
 #define CONTEXTS_AHEAD 16
 
 struct context {
@@ -68,7 +67,7 @@ context_create (const unsigned char *key)
 }
 
 struct cipher *
-cipher_create (void)
+cipher_create (const unsigned char *key)
 {
   struct cipher *cipher = calloc (1, sizeof *cipher);
   unsigned i;
@@ -85,7 +84,9 @@ cipher_create (void)
   madvise (cipher->key, CIPHER_UNIT, MADV_DONTDUMP);
   /* A process that may not lock even one page works without. */
   mlock (cipher->key, CIPHER_UNIT);
-  if (RAND_priv_bytes (cipher->key, KEY_BYTES) != 1) {
+  if (key)
+    memcpy (cipher->key, key, CIPHER_KEY_BYTES);
+  else if (RAND_priv_bytes (cipher->key, CIPHER_KEY_BYTES) != 1) {
     cipher_destroy (cipher);
     errno = EIO;
     return NULL;
@@ -106,6 +107,12 @@ error:
   return NULL;
 }
 
+const unsigned char *
+cipher_key (const struct cipher *cipher)
+{
+  return cipher->key;
+}
+
 void
 cipher_destroy (struct cipher *cipher)
 {
@@ -118,7 +125,7 @@ cipher_destroy (struct cipher *cipher)
     context_free (context);
   }
   if (cipher->key) {
-    OPENSSL_cleanse (cipher->key, KEY_BYTES);
+    OPENSSL_cleanse (cipher->key, CIPHER_KEY_BYTES);
     munmap (cipher->key, CIPHER_UNIT);
   }
   pthread_mutex_destroy (&cipher->lock);

@@ -3,10 +3,11 @@
  * that every aligned piece can be read alone.
  *
  * The key is made when the backing is opened and lives in locked memory that
- * is left out of core dumps; it is never written anywhere, so what was
- * written is unreadable for ever once the backing is closed.  It protects from
- * a stolen disk and a curious server.  Tampering is noticed by the checksums
- * of the objects, one layer above, not here.
+ * is left out of core dumps; it is never written to a disk, so what was
+ * written is unreadable for ever once the backing is closed.  Where the state
+ * of a device outlives its server, the key is part of it, in memory as well. It
+ * protects from a stolen disk and a curious server.  Tampering is noticed by
+ * the checksums of the objects, one layer above, not here.
  */
 #ifndef TIERSWAP_BACKING_CIPHER_H
 #define TIERSWAP_BACKING_CIPHER_H
@@ -18,8 +19,13 @@
 
 struct cipher;
 
-/* NULL with errno. */
-extern struct cipher *cipher_create (void);
+#define CIPHER_KEY_BYTES 64
+
+/* With KEY, or a new one if it is NULL.  NULL with errno. */
+extern struct cipher *cipher_create (const unsigned char *key);
+
+/* The key, CIPHER_KEY_BYTES. */
+extern const unsigned char *cipher_key (const struct cipher *cipher);
 
 /* Cleanses the key and every schedule made from it. */
 extern void cipher_destroy (struct cipher *cipher);

@@ -209,6 +209,51 @@ extents_free (struct extents *extents, uint64_t extent)
   pthread_mutex_unlock (&extents->lock);
 }
 
+int
+extents_restore (struct extents *extents, uint64_t extent)
+{
+  int r = 0;
+
+  pthread_mutex_lock (&extents->lock);
+  if (extent >= extents->capacity) {
+    errno = EINVAL;
+    r = -1;
+  }
+  else if (extents->words[extent] != FRESH) {
+    errno = EEXIST;
+    r = -1;
+  }
+  else {
+    extents->words[extent] = USED;
+    extents->used++;
+    if (extents->fresh <= extent)
+      extents->fresh = extent + 1;
+  }
+  pthread_mutex_unlock (&extents->lock);
+  return r;
+}
+
+int
+extents_restored (struct extents *extents, uint64_t mark)
+{
+  int r = 0;
+
+  pthread_mutex_lock (&extents->lock);
+  if (mark > extents->capacity) {
+    errno = EINVAL;
+    r = -1;
+  }
+  else {
+    if (extents->fresh < mark)
+      extents->fresh = mark;
+    for (uint64_t extent = extents->fresh; extent-- > 0;)
+      if (extents->words[extent] == FRESH)
+        push (extents, &extents->freed, extent);
+  }
+  pthread_mutex_unlock (&extents->lock);
+  return r;
+}
+
 size_t
 extents_take_freed (struct extents *extents, uint32_t *batch, size_t max)
 {

@@ -44,6 +44,14 @@ extern uint64_t extents_fresh (struct extents *extents);
 extern int64_t extents_allocate (struct extents *extents);
 extern void extents_free (struct extents *extents, uint64_t extent);
 
+/* Of a new allocator, before it is used: EXTENT is used.  -1 with errno EEXIST
+ * if it was already, or EINVAL if there is none.  Then all others below MARK
+ * (and below the used ones) are freed ones; -1 with errno EINVAL if there are
+ * not so many.
+ */
+extern int extents_restore (struct extents *extents, uint64_t extent);
+extern int extents_restored (struct extents *extents, uint64_t mark);
+
 /* Grow, or shrink if no extent above is in use.  Waits, some seconds at most,
  * for extents above that are being trimmed.  -1 with errno EBUSY and in *BUSY
  * how many are in use above, or ENOMEM or EFBIG.

@@ -189,6 +189,71 @@ file_open (const struct backing_options *options, int *fd,
   return 0;
 }
 
+struct backing_identity
+file_identity (int fd)
+{
+  struct backing_identity identity = { 0, 0 };
+  struct stat st;
+
+  if (fstat (fd, &st) == 0) {
+    if (S_ISBLK (st.st_mode))
+      identity.device = st.st_rdev;
+    else
+      identity.inode = st.st_ino;
+  }
+  return identity;
+}
+
+/* Is it what it was, and as large? */
+static int
+check_same (const struct backing_options *options, const struct stat *st,
+            char **error)
+{
+  const struct backing_identity *was = &options->identity;
+  bool same = options->kind == BACKING_BLOCK
+                  ? S_ISBLK (st->st_mode) && st->st_rdev == was->device
+                  : S_ISREG (st->st_mode) && st->st_ino == was->inode;
+
+  if (!same)
+    return backing_fail (error, ESTALE,
+                         "backing %s: %s is not the file or device that pages "
+                         "were written to; put that one back",
+                         options->name, options->path);
+  if (S_ISREG (st->st_mode) && (uint64_t) st->st_size < options->least)
+    return backing_fail (error, ENOSPC,
+                         "backing %s: %s has %lld bytes, pages were written "
+                         "to %llu; put the whole one back",
+                         options->name, options->path, (long long) st->st_size,
+                         (unsigned long long) options->least);
+  return 0;
+}
+
+int
+file_reattach (const struct backing_options *options, int *fd, char **error)
+{
+  enum backing_kind kind;
+  struct stat st;
+  uint64_t size;
+
+  *fd = -1;
+  if (stat (options->path, &st) == -1)
+    return backing_fail (error, errno, "backing %s: cannot open %s: %s",
+                         options->name, options->path, strerror (errno));
+  /* Before it is opened: what is somebody else's is left alone. */
+  if (check_same (options, &st, error) == -1
+      || file_open (options, fd, &kind, &size, error) == -1)
+    return -1;
+  if (fstat (*fd, &st) == -1)
+    backing_fail (error, errno, "backing %s: %s: %s", options->name,
+                  options->path, strerror (errno));
+  else if (check_same (options, &st, error) == 0)
+    return 0;
+  close (*fd);
+  *fd = -1;
+  errno = ESTALE;
+  return -1;
+}
+
 bool
 file_may_block (int fd, enum backing_kind kind)
 {

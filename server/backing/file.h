@@ -15,6 +15,15 @@
 extern int file_open (const struct backing_options *options, int *fd,
                       enum backing_kind *kind, uint64_t *size, char **error);
 
+/* The same for extents of an earlier process: nothing is created, and it must
+ * be what options->identity says.
+ */
+extern int file_reattach (const struct backing_options *options, int *fd,
+                          char **error);
+
+/* Which file or device that is. */
+extern struct backing_identity file_identity (int fd);
+
 /* Bytes of the device; of a file, how long it is now. */
 extern int64_t file_length (int fd, enum backing_kind kind);
 

@@ -62,6 +62,14 @@ struct backing {
    */
   atomic_bool hung;     /* a request was overdue: all requests fail at once */
   atomic_bool refusing; /* writes fail: nothing is allocated, reads go on */
+  /* It was to be reattached and is not there: FD is not open yet, and all
+   * requests fail at once.
+   */
+  atomic_bool missing;
+  char *path; /* of a file or device to reattach, else NULL */
+  struct backing_identity identity;
+  uint64_t least;       /* bytes of a file that is missing */
+  bool keep;            /* its content, at closing */
   atomic_uint failures; /* of writes, in a row */
 
   atomic_ullong written_bytes, write_ios, read_bytes, read_ios, io_errors;
@@ -78,6 +86,10 @@ extern void backing_unreference (struct backing *backing);
 /* Count what became of a request, and judge the backing by it. */
 extern void backing_account (struct backing *backing, enum backing_op op,
                              size_t length, int error);
+
+/* Try again to open one that is missing.  -1 with errno, and *ERROR to free().
+ */
+extern int backing_reopen (struct backing *backing, char **error);
 
 /* Requests can be sent to it. */
 extern bool backing_reachable (const struct backing *backing);

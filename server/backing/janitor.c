@@ -135,7 +135,7 @@ empty_all (struct janitor *janitor)
                      : extents_fresh (backing->extents);
   uint64_t step = end, extent;
 
-  if (!backing_reachable (backing))
+  if (backing->keep || !backing_reachable (backing))
     return;
   if (backing->remote) {
     step = FINAL_TRIM_BYTES / EXTENT_BYTES;
@@ -169,7 +169,16 @@ static void
 probe (struct janitor *janitor)
 {
   struct backing *backing = janitor->backing;
+  char *error;
 
+  if (backing->missing) {
+    if (backing_reopen (backing, &error) == -1) {
+      free (error);
+      return;
+    }
+    message (MESSAGE_NOTICE, "backing %s is there again", backing->name);
+    return;
+  }
   if (!works (janitor))
     return;
   backing->failures = 0;
@@ -185,7 +194,8 @@ has_failed (const struct janitor *janitor)
 {
   const struct backing *backing = janitor->backing;
 
-  return backing->hung || (backing->refusing && backing_reachable (backing));
+  return backing->hung || backing->missing
+         || (backing->refusing && backing_reachable (backing));
 }
 
 /* Nanoseconds until there is something to do, UINT64_MAX: until kicked. */

@@ -177,6 +177,9 @@ remote_open (struct backing *backing, const struct backing_options *options,
     return backing_fail (error, errno, "backing %s: %s", options->name,
                          strerror (errno));
   remote->needed = *size ? *size : EXTENT_BYTES;
+  /* Writes of who was connected before may still arrive there. */
+  if (options->reattach)
+    remote->settled_at = NEVER;
   backing->remote = remote;
   r = start_loop (remote);
   if (r != 0) {
@@ -188,7 +191,8 @@ remote_open (struct backing *backing, const struct backing_options *options,
 
   pthread_mutex_lock (&remote->lock);
   wait_for_first_try (remote);
-  failed = remote->error && (remote->refused || *size == 0);
+  failed
+      = remote->error && (remote->refused || *size == 0) && !options->reattach;
   if (failed)
     backing_fail (error, remote->error, "backing %s: cannot use %s: %s%s",
                   options->name, options->uri, remote->reason,

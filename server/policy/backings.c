@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/message.h"
 #include "policy/backings.h"
+#include "store/state.h"
 
 int
 backings_open (const struct config_backing *config, struct backing **backing,
@@ -24,6 +26,25 @@ backings_open (const struct config_backing *config, struct backing **backing,
     return -1;
   backing_set_draining (*backing, true);
   return 0;
+}
+
+/* Make a backing known at an index. */
+static void
+put (struct backings *backings, unsigned index,
+     const struct config_backing *config, struct backing *backing, bool takes)
+{
+  snprintf (backings->list[index].name, sizeof backings->list[index].name, "%s",
+            config->name);
+  atomic_store (&backings->list[index].prio, config->prio);
+  backing_set_draining (backing, !takes);
+  atomic_store (&backings->list[index].draining, false);
+  atomic_store (&backings->list[index].leaving, false);
+  atomic_store (&backings->list[index].stuck, false);
+  /* What is there outlives this process as the state does. */
+  backing_set_keep (backing, store_state (backings->store) != NULL);
+  store_set_backing (backings->store, index, backing);
+  store_set_promote (backings->store, index, config->promote);
+  atomic_store (&backings->list[index].backing, backing);
 }
 
 struct opening {
@@ -46,7 +67,7 @@ open_one (void *data)
 }
 
 int
-backings_open_all (const struct config *config,
+backings_open_all (const struct backings *backings, const struct config *config,
                    struct backing *opened[CONFIG_BACKINGS], char **error)
 {
   struct opening openings[CONFIG_BACKINGS] = { 0 };
@@ -55,6 +76,8 @@ backings_open_all (const struct config *config,
 
   *error = NULL;
   for (unsigned i = 0; i < count; ++i) {
+    if (backings_find (backings, config->backings[i].name) != -1)
+      continue;
     openings[i].config = &config->backings[i];
     openings[i].threaded
         = pthread_create (&openings[i].thread, NULL, open_one, &openings[i])
@@ -86,6 +109,7 @@ int
 backings_add (struct backings *backings, const struct config_backing *config,
               struct backing *backing, bool takes, char **error)
 {
+  struct state *state = store_state (backings->store);
   unsigned index = 0;
 
   while (index < STORE_BACKINGS && atomic_load (&backings->list[index].backing))
@@ -96,17 +120,127 @@ backings_add (struct backings *backings, const struct config_backing *config,
     errno = ENOSPC;
     return -1;
   }
-  snprintf (backings->list[index].name, sizeof backings->list[index].name, "%s",
-            config->name);
-  atomic_store (&backings->list[index].prio, config->prio);
-  backing_set_draining (backing, !takes);
-  atomic_store (&backings->list[index].draining, false);
-  atomic_store (&backings->list[index].leaving, false);
-  atomic_store (&backings->list[index].stuck, false);
-  store_set_backing (backings->store, index, backing);
-  store_set_promote (backings->store, index, config->promote);
-  atomic_store (&backings->list[index].backing, backing);
+  if (state
+      && state_add_backing (state, index, backing,
+                            config->path ? config->path : config->uri, error)
+             == -1)
+    return -1;
+  put (backings, index, config, backing, takes);
   return (int) index;
+}
+
+bool
+backings_same_place (const struct state_backing *record,
+                     const struct config_backing *config)
+{
+  const char *place = config->path ? config->path : config->uri;
+
+  return strcmp (place, record->place) == 0
+         && (config->uri != NULL) == (record->kind == BACKING_NBD)
+         && config->encrypt == (record->encrypted != 0);
+}
+
+static int
+check_place (const struct state_backing *record,
+             const struct config_backing *config, char **error)
+{
+  if (backings_same_place (record, config))
+    return 0;
+  if (asprintf (error,
+                "backing \"%s\" holds pages at %s: its path, uri and encrypt "
+                "cannot be changed now; put them back, and give a new one "
+                "another name",
+                record->name, record->place)
+      == -1)
+    *error = NULL;
+  errno = EINVAL;
+  return -1;
+}
+
+/* Make it as large as the configuration says.  What was changed while it ran
+ * stays if it must.
+ */
+static void
+adjust_size (struct backings *backings, unsigned index, uint64_t size)
+{
+  struct backing *backing = atomic_load (&backings->list[index].backing);
+  char *error = NULL;
+
+  if (size == 0 || size / EXTENT_BYTES == backing_extents (backing))
+    return;
+  if (backings_resize (backings, index, size, &error) == -1)
+    message (MESSAGE_WARNING, "%s; it keeps the %llu bytes that it had",
+             error ? error : "out of memory",
+             (unsigned long long) backing_extents (backing) * EXTENT_BYTES);
+  free (error);
+}
+
+int
+backings_reattach (struct backings *backings, unsigned index,
+                   const struct config_backing *config, char **error)
+{
+  struct state *state = store_state (backings->store);
+  const struct state_backing *record = state_backing (state, index);
+  struct config_backing leaving = { .name = (char *) record->name, .prio = 1 };
+  uint64_t end = store_extents_end (backings->store, index);
+  struct backing_options options = {
+    .name = record->name,
+    .path = record->kind == BACKING_NBD ? NULL : record->place,
+    .uri = record->kind == BACKING_NBD ? record->place : NULL,
+    .size = atomic_load (&record->size),
+    .encrypt = record->encrypted != 0,
+    .key = record->encrypted ? record->key : NULL,
+    .reattach = true,
+    .kind = record->kind,
+    .identity = record->identity,
+    .least = end * EXTENT_BYTES,
+  };
+  struct backing *backing;
+
+  if (config && check_place (record, config, error) == -1)
+    return -1;
+  if (backing_open (&options, &backing, error) == -1)
+    return -1;
+  backing_set_keep (backing, true);
+  if (store_recover_backing (backings->store, index, backing, error) == -1) {
+    int saved_errno = errno;
+
+    backing_close (backing);
+    errno = saved_errno;
+    return -1;
+  }
+  put (backings, index, config ? config : &leaving, backing, config != NULL);
+  if (config)
+    adjust_size (backings, index, config->size);
+  else {
+    message (MESSAGE_NOTICE,
+             "backing \"%s\" is not in the configuration any more: what it "
+             "holds leaves it, then it is closed",
+             record->name);
+    backings_drain (backings, index, true, true);
+  }
+  return 0;
+}
+
+/* The state never says less than there is, so that an extent that is used is
+ * always one of those it knows.
+ */
+int
+backings_resize (struct backings *backings, unsigned index, uint64_t size,
+                 char **error)
+{
+  struct backing *backing = atomic_load (&backings->list[index].backing);
+  struct state *state = store_state (backings->store);
+  uint64_t before = backing_extents (backing) * EXTENT_BYTES;
+  int r;
+
+  if (state && size > before)
+    state_resize_backing (state, index, size / EXTENT_BYTES * EXTENT_BYTES);
+  r = backing_resize (backing, size, error);
+  if (state)
+    state_resize_backing (state, index,
+                          backing_extents (backing) * EXTENT_BYTES);
+  return r;
 }
 
 void
@@ -142,6 +276,9 @@ backings_remove (struct backings *backings, unsigned index)
   if (!backing)
     return;
   store_set_backing (backings->store, index, NULL);
+  if (store_state (backings->store))
+    state_remove_backing (store_state (backings->store), index);
+  backing_set_keep (backing, false);
   backing_close (backing);
 }
 

@@ -40,10 +40,12 @@ extern int backings_open (const struct config_backing *config,
                           struct backing **backing, char **error);
 
 /* Open all that a configuration names, at once, so that a server which does not
- * answer is waited for only as long as one.  OPENED is by their order there.
- * -1 likewise, and then none is open.
+ * answer is waited for only as long as one.  OPENED is by their order there,
+ * NULL for those that are among BACKINGS already.  -1 likewise, and then none
+ * is open.
  */
-extern int backings_open_all (const struct config *config,
+extern int backings_open_all (const struct backings *backings,
+                              const struct config *config,
                               struct backing *opened[CONFIG_BACKINGS],
                               char **error);
 
@@ -53,6 +55,25 @@ extern int backings_open_all (const struct config *config,
 extern int backings_add (struct backings *backings,
                          const struct config_backing *config,
                          struct backing *backing, bool takes, char **error);
+
+/* Reattach the backing that the store's state has at INDEX, with the pages on
+ * it.  CONFIG is what it is now, or NULL if the configuration does not name it
+ * any more: then it is drained and leaves.  One that cannot be opened now is
+ * failed and tried again.  -1 with errno EINVAL if it cannot be what CONFIG
+ * says, EUCLEAN if the state is damaged.
+ */
+extern int backings_reattach (struct backings *backings, unsigned index,
+                              const struct config_backing *config,
+                              char **error);
+
+/* Is it, by the configuration, where its pages are? */
+struct state_backing;
+extern bool backings_same_place (const struct state_backing *record,
+                                 const struct config_backing *config);
+
+/* Change the capacity of a backing, see backing_resize. */
+extern int backings_resize (struct backings *backings, unsigned index,
+                            uint64_t size, char **error);
 
 /* Drain a backing, or stop draining it; LEAVE: and close it then. */
 extern void backings_drain (struct backings *backings, unsigned index,

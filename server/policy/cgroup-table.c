@@ -5,6 +5,7 @@
 
 #include "policy/cgroup-table.h"
 #include "store/region.h"
+#include "store/state.h"
 
 #define PLACES_BITS 17
 #define PLACES (UINT32_C (1) << PLACES_BITS)
@@ -21,11 +22,12 @@ _Static_assert(PLACES >= 2 * STORE_CGROUPS, "the hash is never more than half "
                                             "full");
 
 int
-cgroup_table_create (struct cgroup_table *table, uint64_t root)
+cgroup_table_create (struct cgroup_table *table, uint64_t root,
+                     struct state *state)
 {
   bool new;
 
-  *table = (struct cgroup_table){ .places = NULL };
+  *table = (struct cgroup_table){ .state = state };
   pthread_mutex_init (&table->lock, NULL);
   table->places = region_reserve (PLACES * sizeof *table->places);
   table->records = region_reserve (STORE_CGROUPS * sizeof *table->records);
@@ -96,11 +98,49 @@ take_index (struct cgroup_table *table)
   return high;
 }
 
+/* INDEX is of ID from now on.  Under the lock. */
+static void
+assign (struct cgroup_table *table, uint32_t index, uint64_t id)
+{
+  struct store_placement placement = atomic_load (&table->records[0].placement);
+  struct cgroup_place *place;
+  uint32_t i = first_place (id);
+
+  if (table->state && index != 0)
+    state_set_cgroup (table->state, index, id);
+  while (place = &table->places[i], atomic_load (&place->id) != ID_NONE
+                                        && atomic_load (&place->id) != ID_GONE)
+    i = (i + 1) % PLACES;
+  placement.cgroup = index;
+  atomic_store (&table->records[index].placement, placement);
+  atomic_store (&table->records[index].id, id);
+  atomic_store (&place->index, index);
+  atomic_store (&place->id, id);
+}
+
+bool
+cgroup_table_restore (struct cgroup_table *table, uint32_t index, uint64_t id)
+{
+  if (id == ID_NONE || id == ID_GONE
+      || cgroup_table_find (table, id) != CGROUP_NONE)
+    return false;
+  assign (table, index, id);
+  if (atomic_load (&table->high) <= index)
+    atomic_store (&table->high, index + 1);
+  return true;
+}
+
+void
+cgroup_table_restored (struct cgroup_table *table)
+{
+  for (uint32_t i = atomic_load (&table->high); i-- > 1;)
+    if (atomic_load (&table->records[i].id) == ID_NONE)
+      table->free[table->free_count++] = i;
+}
+
 uint32_t
 cgroup_table_add (struct cgroup_table *table, uint64_t id, bool *new)
 {
-  struct store_placement placement;
-  struct cgroup_place *place;
   uint32_t index;
 
   *new = false;
@@ -109,18 +149,7 @@ cgroup_table_add (struct cgroup_table *table, uint64_t id, bool *new)
   pthread_mutex_lock (&table->lock);
   index = cgroup_table_find (table, id);
   if (index == CGROUP_NONE && (index = take_index (table)) != CGROUP_NONE) {
-    uint32_t i = first_place (id);
-
-    while (place = &table->places[i],
-           atomic_load (&place->id) != ID_NONE
-               && atomic_load (&place->id) != ID_GONE)
-      i = (i + 1) % PLACES;
-    placement = atomic_load (&table->records[0].placement);
-    placement.cgroup = index;
-    atomic_store (&table->records[index].placement, placement);
-    atomic_store (&table->records[index].id, id);
-    atomic_store (&place->index, index);
-    atomic_store (&place->id, id);
+    assign (table, index, id);
     *new = true;
   }
   pthread_mutex_unlock (&table->lock);
@@ -175,6 +204,8 @@ cgroup_table_remove (struct cgroup_table *table, uint32_t index,
   gone = atomic_load (&record->users) == 0 && unused (opaque, index);
   if (gone) {
     atomic_store (&record->id, ID_NONE);
+    if (table->state)
+      state_set_cgroup (table->state, index, 0);
     table->free[table->free_count++] = index;
     clear_place (table, (uint32_t) (place - table->places));
   }

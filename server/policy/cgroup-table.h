@@ -6,6 +6,8 @@
  * - Looking up takes no lock and does not allocate.
  * - An index is given to another id only when nobody uses it and nothing is
  *   stored under it.
+ * - Where there is a state, it knows whose an index is before a page is stored
+ *   under it.
  *
  * An open-addressing hash of twice as many places as there are indexes, and
  * a record an index.  Who looks up counts himself as a user of the index and
@@ -30,7 +32,10 @@ struct cgroup_record {
   _Atomic uint32_t users; /* writes under way; not counted for "/" */
 } __attribute__ ((aligned (32)));
 
+struct state;
+
 struct cgroup_table {
+  struct state *state; /* or NULL */
   struct cgroup_place *places;
   struct cgroup_record *records; /* by index */
   pthread_mutex_t lock;  /* of adding and removing; a few instructions */
@@ -39,9 +44,18 @@ struct cgroup_table {
   uint32_t free_count;
 };
 
-/* Index 0 is "/", of id ROOT.  -1 with errno ENOMEM. */
-extern int cgroup_table_create (struct cgroup_table *table, uint64_t root);
+/* Index 0 is "/", of id ROOT.  STATE may be NULL.  -1 with errno ENOMEM. */
+extern int cgroup_table_create (struct cgroup_table *table, uint64_t root,
+                                struct state *state);
 extern void cgroup_table_free (struct cgroup_table *table);
+
+/* Before anybody uses it: give INDEX to ID, whose it was before a restart.
+ * False: ID is none, or has an index.  After the last one indexes that were
+ * left out below the highest are free.
+ */
+extern bool cgroup_table_restore (struct cgroup_table *table, uint32_t index,
+                                  uint64_t id);
+extern void cgroup_table_restored (struct cgroup_table *table);
 
 /* The index of ID, or CGROUP_NONE. */
 extern uint32_t cgroup_table_find (const struct cgroup_table *table,

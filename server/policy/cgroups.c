@@ -14,11 +14,17 @@
 #include "common/message.h"
 #include "policy/cgroup-nodes.h"
 #include "store/region.h"
+#include "store/state.h"
 
 #define NODES_BYTES (STORE_CGROUPS * sizeof (struct cgroup_node))
 
 /* The id of "/" where there is no hierarchy: that of cgroup2's root. */
 #define ROOT_ID 1
+
+/* Pages of an index of which it is not known whose it was: no cgroup has an
+ * id like this one plus the index.
+ */
+#define LOST_ID (UINT64_C (0xffffffff) << 32)
 
 /* How often what is gone is given up, when it has pages no more; and how often
  * a hierarchy that cannot be watched is looked at.
@@ -204,6 +210,17 @@ any_unknown (const struct cgroups *c, uint32_t high)
   return false;
 }
 
+/* Who came before the last scan, below index HIGH, and was not met, was removed
+ * before he was seen.
+ */
+static void
+miss_unknown (struct cgroups *c, uint32_t high)
+{
+  for (uint32_t i = 1; i < high; ++i)
+    if (c->nodes[i].state == CGROUP_UNKNOWN && cgroup_nodes_used (c, i))
+      set_gone (c, i);
+}
+
 /* Learn what has happened.  ALL: whatever was told. */
 static void
 look (struct cgroups *c, bool all)
@@ -214,10 +231,7 @@ look (struct cgroups *c, bool all)
   if (!all && !any_unknown (c, high))
     return;
   scan (c);
-  /* Who came before this and was not met was removed before he was seen. */
-  for (uint32_t i = 1; i < high; ++i)
-    if (c->nodes[i].state == CGROUP_UNKNOWN && cgroup_nodes_used (c, i))
-      set_gone (c, i);
+  miss_unknown (c, high);
 }
 
 /* Leave nothing at an index for who has it next. */
@@ -356,6 +370,38 @@ start (struct cgroups *c)
   return error ? -1 : 0;
 }
 
+/* Pages that outlived a server are whose they were: each index is given to the
+ * id again that the state has for it.
+ */
+static void
+restore (struct cgroups *c)
+{
+  struct state *state = store_state (c->store);
+  uint32_t end = store_cgroups_end (c->store);
+
+  if (!state)
+    return;
+  if (end < state_cgroups_end (state))
+    end = state_cgroups_end (state);
+  for (uint32_t i = 1; i < end; ++i) {
+    uint64_t id = state_cgroup (state, i);
+
+    if (id < LOST_ID && cgroup_table_restore (&c->table, i, id))
+      continue;
+    if (store_cgroup_is_empty (c->store, i)) {
+      if (id != 0)
+        state_set_cgroup (state, i, 0);
+      continue;
+    }
+    /* It is the root now, or was lost before, or the like: "/" inherits it. */
+    cgroup_table_restore (&c->table, i, LOST_ID + i);
+    c->nodes[i].state = CGROUP_GONE;
+    c->gone++;
+    store_set_heir (c->store, i, 0);
+  }
+  cgroup_table_restored (&c->table);
+}
+
 struct cgroups *
 cgroups_create (struct store *store, const char *root,
                 const struct config *config)
@@ -375,7 +421,8 @@ cgroups_create (struct store *store, const char *root,
     goto failed;
   if (c->tree)
     id = cgroup_tree_root_id (c->tree);
-  if (cgroup_table_create (&c->table, id ? id : ROOT_ID) == -1)
+  if (cgroup_table_create (&c->table, id ? id : ROOT_ID, store_state (store))
+      == -1)
     goto failed;
   if (cgroup_rules_take (&c->rules, config) == -1)
     goto failed;
@@ -384,9 +431,15 @@ cgroups_create (struct store *store, const char *root,
                                       .path = strdup ("/") };
   if (!c->nodes[0].path)
     goto failed;
+  restore (c);
   cgroup_nodes_apply_all (c);
   if (c->tree) {
+    uint32_t high = cgroup_nodes_high (c);
+
     scan (c);
+    miss_unknown (c, high);
+    /* Of what was there before, some has found its cap. */
+    store_count_caps (store);
     if (start (c) == -1)
       goto failed;
   }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/change.h"
+#include "store/state.h"
 
 int
 change_refused (char **error, int code, const char *format, ...)
@@ -43,6 +44,14 @@ find_backing (struct device *device, const char *name, char **error)
 }
 
 int
+change_check_room (struct device *device, uint64_t pool_limit, char **error)
+{
+  const struct state *state = store_state (device->store);
+
+  return state ? state_check_room (state, pool_limit, error) : 0;
+}
+
+int
 device_set_pool_limit (struct device *device, uint64_t bytes, char **error)
 {
   uint64_t memory = config_machine_memory ();
@@ -53,6 +62,8 @@ device_set_pool_limit (struct device *device, uint64_t bytes, char **error)
                            "from %llu (4M) to %llu, this machine's memory",
                            (unsigned long long) CONFIG_POOL_LEAST,
                            (unsigned long long) memory);
+  if (change_check_room (device, bytes, error) == -1)
+    return -1;
   pthread_mutex_lock (&device->lock);
   device->config->pool_limit = bytes;
   store_set_pool_limit (device->store, bytes);
@@ -144,7 +155,7 @@ device_set_backing_size (struct device *device, const char *name,
                     "bytes",
                     name);
   else if (index >= 0)
-    r = backing_resize (device->backings.list[index].backing, bytes, error);
+    r = backings_resize (&device->backings, (unsigned) index, bytes, error);
   if (r == 0) {
     config->size = bytes;
     writeback_kick (device->writeback);

@@ -13,6 +13,10 @@
 extern int change_refused (char **error, int code, const char *format, ...)
     __attribute__ ((format (printf, 3, 4)));
 
+/* Is there room for a pool of so many bytes where the device's state is? */
+extern int change_check_room (struct device *device, uint64_t pool_limit,
+                              char **error);
+
 /* Bytes of memory that a drain may fill with limits as in CONFIG; under the
  * device's lock.
  */

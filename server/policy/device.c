@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/message.h"
 #include "policy/device.h"
 #include "policy/protect.h"
+#include "store/state.h"
 
 /* A size given beside the configuration, as the configuration writes it. */
 static int
@@ -32,18 +34,16 @@ override_size (struct config *config, const char *text)
   return 0;
 }
 
-/* What the configuration can say, but this version cannot do. */
+/* Say what *ERROR says, free it, and fail with errno as it is. */
 static int
-check_built (const struct config *config)
+tell (char *error)
 {
-  if (config->state) {
-    message (MESSAGE_ERROR,
-             "%s: pool.state is not in this version yet: leave it out, the "
-             "pages then end with the server",
-             config->file);
-    return -1;
-  }
-  return 0;
+  int saved_errno = errno;
+
+  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+  free (error);
+  errno = saved_errno;
+  return -1;
 }
 
 int
@@ -60,8 +60,7 @@ device_create (const char *file, const char *size, struct device **result)
   if (!device->config) {
     int saved_errno = errno;
 
-    message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-    free (error);
+    tell (error);
     device_free (device);
     errno = saved_errno;
     return -1;
@@ -71,9 +70,14 @@ device_create (const char *file, const char *size, struct device **result)
     errno = EINVAL;
     return -1;
   }
-  if (check_built (device->config) == -1) {
+  /* While there is still a terminal to say so. */
+  if (device->config->state
+      && state_check (device->config->state, &error) == -1) {
+    int saved_errno = errno;
+
+    tell (error);
     device_free (device);
-    errno = ENOTSUP;
+    errno = saved_errno;
     return -1;
   }
   device->size_given = size != NULL;
@@ -96,27 +100,74 @@ store_options_of (const struct config *config)
   return options;
 }
 
+/* Backings of the state come back; but one that holds nothing may have been
+ * taken out of the configuration, or be another one now.
+ */
+static int
+reattach_backings (struct device *device)
+{
+  struct state *state = store_state (device->store);
+  const struct config *config = device->config;
+
+  for (unsigned i = 0; state && i < STORE_BACKINGS; ++i) {
+    const struct state_backing *record = state_backing (state, i);
+    const struct config_backing *is = NULL;
+    char *error = NULL;
+
+    if (!record)
+      continue;
+    for (unsigned j = 0; j < config->backings_count; ++j)
+      if (strcmp (config->backings[j].name, record->name) == 0)
+        is = &config->backings[j];
+    if (store_extents_end (device->store, i) == 0
+        && (!is || !backings_same_place (record, is))) {
+      state_remove_backing (state, i);
+      continue;
+    }
+    if (backings_reattach (&device->backings, i, is, &error) == -1)
+      return tell (error);
+  }
+  return 0;
+}
+
+/* Backings that the state does not have are new, and have nothing on them. */
+static int
+add_backings (struct device *device)
+{
+  const struct config *config = device->config;
+  struct backing *opened[CONFIG_BACKINGS];
+  char *error;
+  int code = 0;
+
+  if (backings_open_all (&device->backings, config, opened, &error) == -1)
+    return tell (error);
+  for (unsigned i = 0; i < config->backings_count; ++i) {
+    if (!opened[i])
+      continue;
+    /* There may be no place, while others leave. */
+    if (code == 0
+        && backings_add (&device->backings, &config->backings[i], opened[i],
+                         true, &error)
+               == -1) {
+      code = errno;
+      tell (error);
+    }
+    if (code != 0)
+      backing_close (opened[i]);
+  }
+  errno = code;
+  return code ? -1 : 0;
+}
+
 static int
 start_writeback (struct device *device)
 {
   const struct config *config = device->config;
-  struct backing *opened[CONFIG_BACKINGS];
-  char *error = NULL;
 
   device->backings.store = device->store;
   device->backings.lock = &device->lock;
-  if (backings_open_all (config, opened, &error) == -1) {
-    int saved_errno = errno;
-
-    message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-    free (error);
-    errno = saved_errno;
+  if (reattach_backings (device) == -1 || add_backings (device) == -1)
     return -1;
-  }
-  /* There is a place for each: the configuration has no more than that. */
-  for (unsigned i = 0; i < config->backings_count; ++i)
-    backings_add (&device->backings, &config->backings[i], opened[i], true,
-                  &error);
   device->writeback = writeback_start (device->store, &device->backings);
   if (!device->writeback) {
     message (MESSAGE_ERROR, "the writeback thread did not start: %m");
@@ -129,20 +180,60 @@ start_writeback (struct device *device)
   return 0;
 }
 
+/* Open the state, if there is one, make the store, and find out what is there.
+ */
+static int
+start_store (struct device *device)
+{
+  struct store_options options = store_options_of (device->config);
+  char *error = NULL;
+
+  if (device->config->state
+      && (state_open (device->config->state, options.size, &options.state,
+                      &error)
+          == -1))
+    return tell (error);
+  if (options.state
+      && state_check_room (options.state, options.pool_limit, &error) == -1) {
+    tell (error);
+    state_close (options.state);
+    errno = ENOSPC;
+    return -1;
+  }
+  if (store_create (&options, &device->store) == -1) {
+    if (errno == EUCLEAN) {
+      message (MESSAGE_ERROR,
+               "pool.state: %s is shorter than what it says is in it; remove "
+               "the file to start without the pages in it",
+               device->config->state);
+      return -1;
+    }
+    message (MESSAGE_ERROR,
+             "no address space for a device of %llu bytes: %m; give a smaller "
+             "size",
+             (unsigned long long) options.size);
+    return -1;
+  }
+  store_set_verify (device->store, device->config->verify);
+  store_set_wipe (device->store, device->config->wipe);
+  if (store_recover (device->store, &error) == -1)
+    return tell (error);
+  if (store_start (device->store) == -1) {
+    message (MESSAGE_ERROR, "the store's threads did not start: %m");
+    return -1;
+  }
+  return 0;
+}
+
 /* A source of tags that is named must be there; the usual one may come. */
 static int
 check_shim (struct device *device, const char *source)
 {
   char *error;
-  int saved_errno;
 
   if (!source || shim_check (device->shim, &error) == 0)
     return 0;
-  saved_errno = errno;
-  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-  free (error);
-  errno = saved_errno;
-  return -1;
+  return tell (error);
 }
 
 static int
@@ -167,23 +258,8 @@ start_cgroups (struct device *device)
 int
 device_start (struct device *device)
 {
-  struct store_options options = store_options_of (device->config);
-
   protect_process ();
-  if (store_create (&options, &device->store) == -1) {
-    message (MESSAGE_ERROR,
-             "no address space for a device of %llu bytes: %m; give a smaller "
-             "size",
-             (unsigned long long) options.size);
-    return -1;
-  }
-  store_set_verify (device->store, device->config->verify);
-  store_set_wipe (device->store, device->config->wipe);
-  if (store_start (device->store) == -1) {
-    message (MESSAGE_ERROR, "the store's threads did not start: %m");
-    return -1;
-  }
-  if (start_cgroups (device) == -1)
+  if (start_store (device) == -1 || start_cgroups (device) == -1)
     return -1;
   return start_writeback (device);
 }

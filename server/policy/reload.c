@@ -97,8 +97,8 @@ check (struct device *device, const struct config *new, char **error)
     return change_refused (error, EBUSY,
                            "%s: pool.state cannot be changed while running",
                            new->file);
-  if (check_tiers (old, new, error) == -1
-      || check_shim (old, new, error) == -1)
+  if (check_tiers (old, new, error) == -1 || check_shim (old, new, error) == -1
+      || change_check_room (device, new->pool_limit, error) == -1)
     return -1;
   for (unsigned i = 0; i < old->backings_count; ++i) {
     const struct config_backing *was = &old->backings[i];
@@ -170,19 +170,20 @@ open_missing (struct device *device, const struct config *new,
 /* What was done to backings before the reload was sure to succeed. */
 struct undo {
   struct {
-    struct backing *backing;
+    unsigned index;
     uint64_t size;
   } resized[STORE_BACKINGS];
   unsigned resized_count;
 };
 
 static void
-undo_all (const struct undo *undo)
+undo_all (struct device *device, const struct undo *undo)
 {
   for (unsigned i = 0; i < undo->resized_count; ++i) {
     char *error = NULL;
 
-    backing_resize (undo->resized[i].backing, undo->resized[i].size, &error);
+    backings_resize (&device->backings, undo->resized[i].index,
+                     undo->resized[i].size, &error);
     free (error);
   }
 }
@@ -201,10 +202,11 @@ resize_backings (struct device *device, const struct config *new,
     backing = device->backings.list[index].backing;
     if (is->size == 0 || is->size / EXTENT_BYTES == backing_extents (backing))
       continue;
-    undo->resized[undo->resized_count].backing = backing;
+    undo->resized[undo->resized_count].index = (unsigned) index;
     undo->resized[undo->resized_count].size
         = backing_extents (backing) * EXTENT_BYTES;
-    if (backing_resize (backing, is->size, error) == -1)
+    if (backings_resize (&device->backings, (unsigned) index, is->size, error)
+        == -1)
       return -1;
     undo->resized_count++;
   }
@@ -325,7 +327,7 @@ apply (struct device *device, struct config *new, char **error)
       || check_drains (device, new, &opened, error) == -1) {
     int saved_errno = errno;
 
-    undo_all (&undo);
+    undo_all (device, &undo);
     close_opened (new, &opened);
     config_free (new);
     errno = saved_errno;

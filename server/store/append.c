@@ -219,10 +219,9 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   return number;
 }
 
-/* Put a segment at the new end of its list.  Under the owner's lock. */
-static void
-list_add (struct store *store, uint32_t owner_number, uint32_t number,
-          enum stream stream)
+void
+segment_list (struct store *store, uint32_t owner_number, uint32_t number,
+              enum stream stream)
 {
   struct owner *owner = &store->owners[owner_number];
   struct segment *segment = store_segment (store, number);
@@ -281,7 +280,7 @@ segment_seal (struct store *store, uint32_t owner, uint32_t number,
   struct segment *segment = store_segment (store, number);
   uint64_t control = atomic_load (&segment->control), sealed;
 
-  list_add (store, owner, number, stream);
+  segment_list (store, owner, number, stream);
   do {
     sealed = (control & ~CONTROL_STATE)
              | ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT);
@@ -380,7 +379,7 @@ segment_move (struct store *store, uint32_t number, uint64_t place)
   if (place_is_frame (place)) {
     atomic_store (&store->arena.segments[place_number (place)], number + 1);
     pthread_mutex_lock (&owner->lock);
-    list_add (store, owner_number, number, STREAM_SURVIVORS);
+    segment_list (store, owner_number, number, STREAM_SURVIVORS);
     pthread_mutex_unlock (&owner->lock);
   }
   else
@@ -478,6 +477,8 @@ advance (struct store *store, uint32_t owner_number, enum stream stream,
     pthread_mutex_unlock (&owner->lock);
     return (int) number;
   }
+  /* For who finds it open after the process was killed. */
+  store_segment (store, (uint32_t) number)->stream = (uint8_t) stream;
   set_open (store, owner_number, stream, (uint32_t) number + 1);
   if (open)
     segment_seal (store, owner_number, open - 1, stream);

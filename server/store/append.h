@@ -66,6 +66,10 @@ extern void segment_drop (struct store *store, uint32_t number,
 /* Free a segment if nothing keeps it. */
 extern void segment_try_free (struct store *store, uint32_t number);
 
+/* Put a segment at the new end of its list.  Under the owner's lock. */
+extern void segment_list (struct store *store, uint32_t owner, uint32_t number,
+                          enum stream stream);
+
 /* Claim a segment: nobody else moves or cleans it, and it is not freed.  False
  * if it is not sealed, not all written, empty, or claimed.
  */

@@ -147,6 +147,12 @@ store_cgroup_is_empty (struct store *store, uint32_t cgroup)
          && atomic_load (&store->same[cgroup]) == 0;
 }
 
+uint32_t
+store_cgroups_end (const struct store *store)
+{
+  return atomic_load (&store->cgroups);
+}
+
 uint64_t
 store_cgroup_used (struct store *store, uint32_t cgroup)
 {

@@ -582,6 +582,35 @@ store_check_live (struct store *store, struct store_check *check)
 
 /* ---- at rest ---- */
 
+/* The segments of each cgroup, and those of them in memory. */
+static int
+check_cgroups (struct store *store, struct store_check *check)
+{
+  uint32_t cgroups = atomic_load (&store->cgroups);
+  struct {
+    uint32_t segments, frames;
+  } *found = calloc (SLOT_CGROUPS, sizeof *found);
+  int r = 0;
+
+  if (!found)
+    return -1;
+  for (uint32_t i = 0; i < segments_high_water (&store->segments); ++i) {
+    const struct segment *segment = store_segment (store, i);
+    uint32_t cgroup = owner_cgroup (atomic_load (&segment->owner));
+
+    if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE)
+      continue;
+    found[cgroup].segments++;
+    found[cgroup].frames += place_is_frame (atomic_load (&segment->place));
+  }
+  for (uint32_t i = 0; r == 0 && i < cgroups; ++i)
+    if (atomic_load (&store->cgroup[i].segments) != found[i].segments
+        || atomic_load (&store->cgroup[i].frames) != found[i].frames)
+      r = wrong (check, "segments do not add up in cgroup", i);
+  free (found);
+  return r;
+}
+
 /* What changes all the time otherwise. */
 static int
 check_rest (struct store *store, struct store_check *check)
@@ -642,6 +671,8 @@ store_check (struct store *store)
   r = store_check_live (store, &check);
   if (r == 0)
     r = check_rest (store, &check);
+  if (r == 0)
+    r = check_cgroups (store, &check);
   if (r == 0)
     r = check_same_pages (store, &check);
   pthread_mutex_unlock (&store->cleaner.round);

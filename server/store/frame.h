@@ -7,6 +7,9 @@
  * than twice the reserve, so that neither happens in the path of a request,
  * and so that a write never waits for memory that only this very write can
  * free.
+ *
+ * In a state on ramfs nothing can be given back to the kernel: there what was
+ * once ready stays so.
  */
 #ifndef TIERSWAP_FRAME_H
 #define TIERSWAP_FRAME_H
@@ -21,7 +24,11 @@
 #define FRAME_BYTES (256 * 1024)
 #define FRAME_NONE INDEX_NONE
 
+struct state;
+
 struct arena {
+  struct state *state; /* that the frames are in, or NULL */
+  _Atomic bool cannot_release;
   unsigned char *base;
   uint32_t frames;            /* capacity */
   _Atomic uint32_t *links;    /* of both stacks; a frame is on one at most */
@@ -32,10 +39,18 @@ struct arena {
   struct wake keeper;       /* wakes the keeper */
 };
 
-/* -1 with errno. */
-extern int arena_create (struct arena *arena, uint32_t frames,
-                         uint32_t reserve);
+/* With the frames of STATE, if it is not NULL; FRAMES is then how many it has.
+ * -1 with errno.
+ */
+extern int arena_create (struct arena *arena, uint32_t frames, uint32_t reserve,
+                         struct state *state);
 extern void arena_free (struct arena *arena);
+
+/* Of a new arena, in which arena->segments says what is in use: frames below
+ * MARK that are not are given back to the kernel, or ready where that cannot
+ * be.
+ */
+extern void arena_restore (struct arena *arena, uint32_t mark);
 
 /* A frame to use, or FRAME_NONE if the arena has no more. */
 extern uint32_t arena_take (struct arena *arena);

@@ -66,6 +66,8 @@ struct cleaner {
 /* Where segments go that leave memory.  Set and cleared live. */
 struct store_backing {
   struct backing *_Atomic backing; /* NULL: none */
+  _Atomic uint64_t *mark; /* in the state: extents from here on were never
+                             written to; NULL: there is no state */
   _Atomic bool promote;
   /* Threads that are giving an extent back: when it counts as free already,
    * they are still about to leave the backing.
@@ -93,8 +95,11 @@ struct room_wait {
   _Atomic bool contended;
 };
 
+struct state;
+
 struct store {
   uint64_t size;
+  struct state *state; /* NULL: it ends with the process */
   struct slots slots;
   struct arena arena;
   struct segments segments;

@@ -32,9 +32,13 @@ libtierswap_la_SOURCES += \
 	server/store/room.h \
 	server/store/segment.c \
 	server/store/segment.h \
+	server/store/recover.c \
+	server/store/recover.h \
 	server/store/slot.h \
 	server/store/slots.c \
 	server/store/slots.h \
+	server/store/state.c \
+	server/store/state.h \
 	server/store/statistics.c \
 	server/store/store.c \
 	server/store/store.h \

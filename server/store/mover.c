@@ -9,6 +9,7 @@
 #include "store/backed.h"
 #include "store/cleaner.h"
 #include "store/mover.h"
+#include "store/state.h"
 
 /* A segment is written as it is if no more than this of it is dead. */
 #define DEAD_MOST (SEGMENT_UNITS / 64)
@@ -123,6 +124,9 @@ mover_write (struct mover *mover, uint32_t number, unsigned backing_index)
   if (extent == -1)
     return -1;
   move->extent = (uint64_t) extent;
+  /* A killed server's last writes may still be under way to it. */
+  if (store->backings[backing_index].mark)
+    state_raise (store->backings[backing_index].mark, move->extent);
   move->frame = (uint32_t) place_number (atomic_load (&segment->place));
   move->moved = (struct moved){ .segment = number,
                                 .backing = backing_index,

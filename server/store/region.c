@@ -48,6 +48,15 @@ region_release (void *start, size_t length)
   return 0;
 }
 
+void
+region_populate_read (void *start, size_t length)
+{
+  size_t before = (uintptr_t) start % MEMORY_PAGE;
+
+  /* An older kernel does it by itself, page by page. */
+  madvise ((char *) start - before, length + before, MADV_POPULATE_READ);
+}
+
 int
 region_populate (void *start, size_t length)
 {

@@ -27,6 +27,9 @@ extern void region_free (void *region, size_t length);
 /* Give the memory of whole pages back; they read as zeros.  -1 with errno. */
 extern int region_release (void *start, size_t length);
 
+/* Make what is there at hand, for reading; it need not be whole pages. */
+extern void region_populate_read (void *start, size_t length);
+
 /* Back whole pages with memory now, for writing.  -1 with errno ENOMEM. */
 extern int region_populate (void *start, size_t length);
 

@@ -5,13 +5,17 @@
 
 #include "store/region.h"
 #include "store/segment.h"
+#include "store/state.h"
 
 int
-segments_create (struct segments *segments, uint32_t capacity)
+segments_create (struct segments *segments, uint32_t capacity,
+                 struct state *state)
 {
   segments->capacity = capacity;
+  segments->mark = state ? &state->header->segments_mark : NULL;
   segments->table
-      = region_reserve ((uint64_t) capacity * sizeof *segments->table);
+      = state ? state->table
+              : region_reserve ((uint64_t) capacity * sizeof *segments->table);
   segments->links
       = region_reserve ((uint64_t) capacity * sizeof *segments->links);
   atomic_init (&segments->fresh, 0);
@@ -26,8 +30,9 @@ segments_create (struct segments *segments, uint32_t capacity)
 void
 segments_free (struct segments *segments)
 {
-  region_free (segments->table,
-               (uint64_t) segments->capacity * sizeof *segments->table);
+  if (!segments->mark)
+    region_free (segments->table,
+                 (uint64_t) segments->capacity * sizeof *segments->table);
   region_free ((void *) segments->links,
                (uint64_t) segments->capacity * sizeof *segments->links);
 }
@@ -45,6 +50,8 @@ segments_take (struct segments *segments)
       return SEGMENT_NONE;
   } while (
       !atomic_compare_exchange_weak (&segments->fresh, &number, number + 1));
+  if (segments->mark)
+    state_raise (segments->mark, number);
   return number;
 }
 

@@ -48,6 +48,8 @@
 /* One unit less than there are, so that counts of them fit into 16 bits. */
 #define SEGMENT_UNITS (SEGMENT_BYTES / OBJECT_UNIT - 1)
 #define SEGMENT_NONE INDEX_NONE
+/* Segments there may be, in memory and on backings: 8 TiB of them. */
+#define SEGMENTS_MOST (UINT32_C (1) << 25)
 
 #define CONTROL_PIN (UINT64_C (1))
 #define CONTROL_HOLD (UINT64_C (1) << 14)
@@ -94,12 +96,16 @@ struct segments {
   struct segment *table;
   uint32_t capacity;
   _Atomic uint32_t fresh; /* segments from here on were never used */
+  _Atomic uint64_t *mark; /* the same in a state, which is raised before a
+                             segment is used; NULL: there is none */
   _Atomic uint32_t *links;
   struct index_stack free;
 };
 
-/* -1 with errno. */
-extern int segments_create (struct segments *segments, uint32_t capacity);
+/* With the table of STATE, if it is not NULL.  -1 with errno. */
+struct state;
+extern int segments_create (struct segments *segments, uint32_t capacity,
+                            struct state *state);
 extern void segments_free (struct segments *segments);
 
 /* A free segment's number, or SEGMENT_NONE. */

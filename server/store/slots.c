@@ -6,17 +6,27 @@
 #include "store/codec.h"
 #include "store/region.h"
 #include "store/slots.h"
+#include "store/state.h"
 
 int
-slots_create (struct slots *slots, uint64_t count, struct wake *keeper)
+slots_create (struct slots *slots, uint64_t count, struct wake *keeper,
+              struct state *state)
 {
   uint64_t groups = (count + SLOTS_GROUP - 1) >> SLOTS_GROUP_SHIFT;
 
   slots->count = count;
   slots->keeper = keeper;
-  slots->words = region_reserve (count * sizeof *slots->words);
-  slots->wide = region_reserve (count * sizeof *slots->wide);
-  slots->touched = region_reserve (groups);
+  slots->shared = state != NULL;
+  if (state) {
+    slots->words = state->words;
+    slots->wide = state->wide;
+    slots->touched = state->touched;
+  }
+  else {
+    slots->words = region_reserve (count * sizeof *slots->words);
+    slots->wide = region_reserve (count * sizeof *slots->wide);
+    slots->touched = region_reserve (groups);
+  }
   atomic_init (&slots->meta_pages, 0);
   for (unsigned i = 0; i < SLOTS_STRIPES; ++i)
     pthread_mutex_init (&slots->stripes[i], NULL);
@@ -33,9 +43,11 @@ slots_free (struct slots *slots)
 {
   uint64_t groups = (slots->count + SLOTS_GROUP - 1) >> SLOTS_GROUP_SHIFT;
 
-  region_free (slots->words, slots->count * sizeof *slots->words);
-  region_free (slots->wide, slots->count * sizeof *slots->wide);
-  region_free (slots->touched, groups);
+  if (!slots->shared) {
+    region_free (slots->words, slots->count * sizeof *slots->words);
+    region_free (slots->wide, slots->count * sizeof *slots->wide);
+    region_free (slots->touched, groups);
+  }
   for (unsigned i = 0; i < SLOTS_STRIPES; ++i)
     pthread_mutex_destroy (&slots->stripes[i]);
 }

@@ -31,6 +31,7 @@ struct slots {
   _Atomic uint64_t newest;     /* the group touched last */
   _Atomic uint64_t ahead;      /* groups below this one need no memory more */
   struct wake *keeper;         /* to be woken to go ahead */
+  bool shared;                 /* the tables are a state's */
   /* A wide pattern is two words; its stripe keeps their writers apart. */
   pthread_mutex_t stripes[SLOTS_STRIPES];
 };
@@ -40,9 +41,10 @@ struct slots {
  */
 #define SLOTS_AHEAD 64
 
-/* -1 with errno. */
+/* With the tables of STATE, if it is not NULL.  -1 with errno. */
+struct state;
 extern int slots_create (struct slots *slots, uint64_t count,
-                         struct wake *keeper);
+                         struct wake *keeper, struct state *state);
 
 /* The keeper's part: go ahead, if anybody follows. */
 extern void slots_keep (struct slots *slots);

@@ -8,6 +8,7 @@
 
 #include "store/cleaner.h"
 #include "store/region.h"
+#include "store/state.h"
 #include "store/worker.h"
 
 /* Frames kept ready: 1/32 of the pool, within these bounds (1 to 8 MiB). */
@@ -23,9 +24,6 @@ reserve_for (uint64_t pool_limit)
     return RESERVE_LEAST;
   return frames > RESERVE_MOST ? RESERVE_MOST : (uint32_t) frames;
 }
-
-/* Segments there may be, in memory and on backings: 8 TiB of them. */
-#define SEGMENTS_MOST (UINT32_C (1) << 25)
 
 /* Frames that the arena must have addresses for: the limit may be raised, at
  * most to the machine's memory.
@@ -70,34 +68,44 @@ store_create (const struct store_options *options, struct store **result)
   int cgroups;
 
   if (!options_valid (options)) {
+    state_close (options->state);
     errno = EINVAL;
     return -1;
   }
   store = aligned_alloc (64, (sizeof *store + 63) / 64 * 64);
-  if (!store)
+  if (!store) {
+    state_close (options->state);
+    errno = ENOMEM;
     return -1;
-  *store = (struct store){ .size = options->size };
+  }
+  *store = (struct store){ .size = options->size, .state = options->state };
   atomic_init (&store->pool_limit, options->pool_limit);
   for (unsigned i = 0; i < options->tiers_count; ++i)
     store_add_tier (store, &options->tiers[i]);
   pthread_mutex_init (&store->workers_lock, NULL);
   if (workers_create (store) == -1) {
+    state_close (store->state);
     free (store);
     return -1;
   }
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
   store->same = region_reserve (SLOT_CGROUPS * sizeof *store->same);
   cgroups = cgroup_create (store);
-  if (slots_create (&store->slots, options->size / PAGE_BYTES,
-                    &store->arena.keeper)
-          == -1
-      || arena_create (&store->arena, frames, reserve_for (options->pool_limit))
+  if ((store->state && state_map (store->state, frames) == -1)
+      || slots_create (&store->slots, options->size / PAGE_BYTES,
+                       &store->arena.keeper, store->state)
              == -1
-      || segments_create (&store->segments, SEGMENTS_MOST) == -1
+      || arena_create (&store->arena,
+                       store->state ? store->state->frames : frames,
+                       reserve_for (options->pool_limit), store->state)
+             == -1
+      || segments_create (&store->segments, SEGMENTS_MOST, store->state) == -1
       || !store->owners || !store->same || cgroups == -1
       || cleaner_create (store) == -1) {
+    int code = errno == EUCLEAN ? EUCLEAN : ENOMEM;
+
     store_free (store);
-    errno = ENOMEM;
+    errno = code;
     return -1;
   }
   *result = store;
@@ -160,8 +168,15 @@ store_free (struct store *store)
   region_free ((void *) store->same, SLOT_CGROUPS * sizeof *store->same);
   cgroup_free (store);
   region_free (store->owners, STORE_OWNERS * sizeof *store->owners);
+  state_close (store->state);
   pthread_mutex_destroy (&store->workers_lock);
   free (store);
+}
+
+struct state *
+store_state (const struct store *store)
+{
+  return store->state;
 }
 
 uint64_t
@@ -176,6 +191,8 @@ store_set_backing (struct store *store, unsigned index, struct backing *backing)
   /* No extent is used, so nobody new comes to give one back. */
   while (!backing && atomic_load (&store->backings[index].leaving) > 0)
     sched_yield ();
+  if (store->state)
+    store->backings[index].mark = &store->state->header->backings[index].mark;
   atomic_store (&store->backings[index].backing, backing);
 }
 

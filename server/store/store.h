@@ -24,6 +24,8 @@
 #define STORE_CGROUPS (1 << 16)
 
 struct store;
+struct state;
+struct backing;
 
 struct store_tier_options {
   unsigned prio; /* 1 to 4, ascending in the array */
@@ -36,6 +38,10 @@ struct store_options {
   uint64_t pool_limit; /* bytes of memory, of segments and tables together */
   struct store_tier_options tiers[STORE_TIERS];
   unsigned tiers_count; /* 1 to 4 */
+  /* Where tables and pages are kept beyond the process (state.h), or NULL.
+   * The store takes it, also when it fails.
+   */
+  struct state *state;
 };
 
 /* Whose page it is and what is to become of it: the policy of its cgroup at
@@ -51,6 +57,25 @@ struct store_placement {
 /* Map the tables and the arena, sparse.  -1 with errno ENOMEM or EINVAL. */
 extern int store_create (const struct store_options *options,
                          struct store **store);
+
+/* Of a store whose state was there before: find out what it holds and rebuild
+ * all that follows from it; nothing to do for others.  Call it next.  -1 with
+ * errno, and *ERROR is a sentence to free(): EUCLEAN if it is damaged, EINVAL
+ * if it does not go with these tiers.  The state is then as it was.
+ */
+extern int store_recover (struct store *store, char **error);
+
+/* Then, for each backing that segments are placed on: tell it which extents
+ * they are in.  -1 likewise.
+ */
+extern int store_recover_backing (struct store *store, unsigned index,
+                                  struct backing *backing, char **error);
+
+/* The extents of a backing that segments are in are all below this one. */
+extern uint64_t store_extents_end (struct store *store, unsigned index);
+
+/* The state, or NULL. */
+extern struct state *store_state (const struct store *store);
 
 /* Start the threads: the one that keeps frames in reserve and the cleaner.
  * -1 with errno.
@@ -82,7 +107,6 @@ extern int store_extents (struct store *store, uint64_t count, uint64_t offset,
 /* Make a backing known by its INDEX, or NULL when no segment is placed there
  * any more.  PROMOTE: a page read from it returns to its memory tier.
  */
-struct backing;
 extern void store_set_backing (struct store *store, unsigned index,
                                struct backing *backing);
 extern void store_set_promote (struct store *store, unsigned index,
@@ -165,7 +189,7 @@ struct store_statistics {
   uint64_t meta_bytes;    /* the tables' part of mem_used_bytes */
   uint64_t reserve_bytes; /* empty frames kept ready, not in mem_used_bytes */
   uint64_t reads, writes, trims;      /* pages */
-  uint64_t writes_raw; /* whole pages that did not compress */
+  uint64_t writes_raw;                /* whole pages that did not compress */
   uint64_t read_errors, write_errors; /* requests */
   uint64_t segments_cleaned, bytes_copied;
   uint64_t cleaner_nanoseconds; /* of CPU, all threads that cleaned */
@@ -198,6 +222,9 @@ extern void store_seal_cgroup (struct store *store, uint32_t cgroup);
 
 /* Nothing is stored under this index.  It stays so if no write uses it. */
 extern bool store_cgroup_is_empty (struct store *store, uint32_t cgroup);
+
+/* From this index on no cgroup ever had pages. */
+extern uint32_t store_cgroups_end (const struct store *store);
 
 /* Bytes of the pool that its segments in memory take. */
 extern uint64_t store_cgroup_used (struct store *store, uint32_t cgroup);

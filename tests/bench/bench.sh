@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory nbd writeback pick hold fuse tag)
+known=(store memory nbd writeback pick recover hold fuse tag)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")

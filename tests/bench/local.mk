@@ -7,7 +7,7 @@ noinst_LTLIBRARIES += libfigures.la
 libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
 
 noinst_PROGRAMS += capture-pages bench-store bench-memory bench-writeback \
-	bench-pick bench-hold bench-tag nbd-load swap-load
+	bench-pick bench-hold bench-recover bench-tag nbd-load swap-load
 
 capture_pages_SOURCES = tests/bench/capture-pages.c
 capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
@@ -30,6 +30,9 @@ bench_pick_LDADD = libfigures.la libtierswap.la
 bench_hold_SOURCES = tests/bench/bench-hold.c
 bench_hold_LDADD = libfigures.la libtierswap.la
 
+bench_recover_SOURCES = tests/bench/bench-recover.c
+bench_recover_LDADD = libfigures.la libtierswap.la
+
 bench_tag_SOURCES = tests/bench/bench-tag.c
 bench_tag_LDADD = libfigures.la libtierswap.la
 
@@ -47,6 +50,7 @@ EXTRA_DIST += \
 	tests/bench/bench-nbd.sh \
 	tests/bench/bench-writeback.sh \
 	tests/bench/bench-pick.sh \
+	tests/bench/bench-recover.sh \
 	tests/bench/bench-hold.sh \
 	tests/bench/bench-tag.sh \
 	tests/bench/bench-fuse.sh \

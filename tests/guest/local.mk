@@ -45,10 +45,13 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/functions.sh \
 	tests/guest/init \
 	tests/guest/killed-backing.sh \
+	tests/guest/restart.sh \
 	tests/guest/run-guest \
 	tests/guest/shim.sh \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
+	tests/guest/test-restart-qemu.sh \
+	tests/guest/test-restart-uml.sh \
 	tests/guest/writeback.sh \
 	tests/guest/zero-free-and-control.sh \
 	tests/guest/zero-free.sh

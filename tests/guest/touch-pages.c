@@ -10,6 +10,8 @@
  * holds is a function of its number, the pass and SEED, so that a page that
  * comes back from another place, another time or half is found out.
  *
+ * At the end it tells the longest time that one page took.
+ *
  * With -w it then makes FILE, waits until somebody removes FILE, and compares
  * all pages once more.  With -t, too, it does not only wait: the first HOT MiB
  * are written, read and compared in one more pass after another, while the rest
@@ -230,6 +232,25 @@ next_page (const struct work *work, struct order *order, size_t number)
   return order->state;
 }
 
+/* The longest that one page took, in nanoseconds; START: the first one begins
+ * now.
+ */
+static uint64_t longest;
+
+static void
+note_stall (bool start)
+{
+  static uint64_t last;
+  struct timespec time;
+  uint64_t now;
+
+  clock_gettime (CLOCK_MONOTONIC, &time);
+  now = (uint64_t) time.tv_sec * 1000000000 + (uint64_t) time.tv_nsec;
+  if (!start && now - last > longest)
+    longest = now - last;
+  last = now;
+}
+
 /* Say how far it is, at most every two seconds. */
 static void
 progress (const struct work *work, const char *what, size_t number)
@@ -254,12 +275,14 @@ write_pages (const struct work *work, unsigned pass)
 {
   struct order order = start_order (work, pass);
 
+  note_stall (true);
   for (size_t i = 0; i < work->pages; ++i) {
     size_t page = next_page (work, &order, i);
 
     if (pass > 1)
       check_page (work, page, pass - 1);
     fill_page (work, page, pass, work->memory[page]);
+    note_stall (false);
     progress (work, "writing", i);
   }
 }
@@ -269,8 +292,10 @@ check_pages (const struct work *work, unsigned pass)
 {
   struct order order = start_order (work, pass + 1);
 
+  note_stall (true);
   for (size_t i = 0; i < work->pages; ++i) {
     check_page (work, next_page (work, &order, i), pass);
+    note_stall (false);
     progress (work, "reading", i);
   }
 }
@@ -406,5 +431,7 @@ main (int argc, char *argv[])
               work.hot_passes);
     printf ("touch-pages: %zu pages read again, right\n", work.pages);
   }
+  printf ("touch-pages: the longest that one page took was %.3f s\n",
+          (double) longest / 1e9);
   return 0;
 }

@@ -93,6 +93,7 @@ nbd_scripts += \
 	tests/nbd/killed-backing.sh \
 	tests/nbd/metrics.sh \
 	tests/nbd/slow-backing.sh \
+	tests/nbd/state.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
 	tests/nbd/tls.sh \

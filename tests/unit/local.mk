@@ -59,6 +59,22 @@ tests_unit_test_model_backed_SOURCES = tests/unit/test-model-backed.c
 tests_unit_test_model_backed_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_backed_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+# The state that outlives the process.
+unit_tests += tests/unit/test-state-kill
+tests_unit_test_state_kill_SOURCES = tests/unit/test-state-kill.c
+tests_unit_test_state_kill_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_state_kill_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-state
+tests_unit_test_state_SOURCES = tests/unit/test-state.c
+tests_unit_test_state_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_state_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-state-cgroups
+tests_unit_test_state_cgroups_SOURCES = tests/unit/test-state-cgroups.c
+tests_unit_test_state_cgroups_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_state_cgroups_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 # Writeback.
 unit_tests += tests/unit/test-writeback
 tests_unit_test_writeback_SOURCES = tests/unit/test-writeback.c

@@ -14,7 +14,7 @@ enum { EXTENTS = 40, DEPTH = 40 };
 static void
 test_units (void **state)
 {
-  struct cipher *cipher = cipher_create (), *other = cipher_create ();
+  struct cipher *cipher = cipher_create (NULL), *other = cipher_create (NULL);
   char *plain = get_buffer (EXTENT_BYTES), *secret = get_buffer (EXTENT_BYTES);
   char *back = get_buffer (EXTENT_BYTES);
   unsigned i;

@@ -35,7 +35,7 @@ test_reserve (void **state)
   uint32_t taken[FRAMES];
 
   (void) state;
-  assert_int_equal (arena_create (&arena, FRAMES, RESERVE), 0);
+  assert_int_equal (arena_create (&arena, FRAMES, RESERVE, NULL), 0);
   arena_keep (&arena);
   assert_int_equal (arena_ready_bytes (&arena), RESERVE * FRAME_BYTES);
   for (unsigned i = 0; i < FRAMES; ++i) {
@@ -66,7 +66,7 @@ release (bool locked)
   uint32_t taken[FRAMES];
   unsigned pages = 0;
 
-  assert_int_equal (arena_create (&arena, FRAMES, 1), 0);
+  assert_int_equal (arena_create (&arena, FRAMES, 1, NULL), 0);
   if (locked && mlock2 (arena.base, FRAMES * FRAME_BYTES, MLOCK_ONFAULT)) {
     arena_free (&arena);
     print_message ("no memory may be locked here: not tried\n");
@@ -134,7 +134,7 @@ test_threads (void **state)
   pthread_t threads[4];
 
   (void) state;
-  assert_int_equal (arena_create (&shared, FRAMES, 2), 0);
+  assert_int_equal (arena_create (&shared, FRAMES, 2, NULL), 0);
   for (unsigned i = 0; i < 4; ++i)
     assert_int_equal (pthread_create (&threads[i], NULL, take_and_give, NULL),
                       0);

@@ -50,7 +50,7 @@ test_patterns (void **state)
   unsigned wide = 0;
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 10000, &keeper), 0);
+  assert_int_equal (slots_create (&slots, 10000, &keeper, NULL), 0);
   for (unsigned i = 0; i < sizeof patterns / sizeof patterns[0]; ++i) {
     slot_word old, word;
     uint64_t pattern;
@@ -79,7 +79,7 @@ test_replace_wide (void **state)
   uint64_t pattern;
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 1000, &keeper), 0);
+  assert_int_equal (slots_create (&slots, 1000, &keeper, NULL), 0);
   slots_touch (&slots, 5);
   slots_publish_same (&slots, 5, a, 0);
   word = slots_load (&slots, 5);
@@ -104,7 +104,7 @@ test_replace_object (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 1000, &keeper), 0);
+  assert_int_equal (slots_create (&slots, 1000, &keeper, NULL), 0);
   slots_touch (&slots, 5);
   atomic_store (&slots.words[5], word | SLOT_REFERENCED);
   assert_false (slots_replace (&slots, 5, other, 0, word, 0));
@@ -120,7 +120,8 @@ test_sparse (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, UINT64_C (1) << 28, &keeper), 0);
+  assert_int_equal (slots_create (&slots, UINT64_C (1) << 28, &keeper, NULL),
+                    0);
   assert_int_equal (atomic_load (&slots.meta_pages), 0);
   assert_int_equal (slots_load (&slots, 123456789), 0);
   slots_touch (&slots, 123456789);
@@ -155,7 +156,8 @@ test_ahead (void **state)
   struct slots slots = { 0 };
 
   (void) state;
-  assert_int_equal (slots_create (&slots, 10000 * SLOTS_GROUP, &keeper), 0);
+  assert_int_equal (slots_create (&slots, 10000 * SLOTS_GROUP, &keeper, NULL),
+                    0);
   slots_keep (&slots);
   assert_int_equal (resident (&slots, 0, 200), SLOTS_AHEAD);
   for (unsigned group = 0; group < 100; ++group) {
