@@ -16,8 +16,8 @@ struct store;
 struct worker;
 
 #define BACKED_READS 32
-/* An object of any offset touches at most three blocks. */
-#define BACKED_ROOM (BACKED_READS * 3 * BACKING_ALIGNMENT)
+/* A page's object of any offset touches at most three blocks, a group six. */
+#define BACKED_ROOM (BACKED_READS * 6 * BACKING_ALIGNMENT)
 
 /* One object to read.  Its segment has a hold. */
 struct backed {
@@ -47,9 +47,5 @@ extern int backed_read_one (struct store *store, struct worker *worker,
                             const struct backed *one);
 
 extern void backed_free (struct backed_reads *reads);
-
-/* Is this the object of SLOT with that LENGTH, unharmed? */
-extern bool backed_object_valid (const struct object *object, uint64_t slot,
-                                 uint32_t length);
 
 #endif /* TIERSWAP_BACKED_H */

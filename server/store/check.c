@@ -25,7 +25,7 @@ static int
 check_slot (struct store *store, uint64_t slot, slot_word word,
             struct found *found, uint64_t *same)
 {
-  uint32_t number, length;
+  uint32_t number;
   const struct segment *segment;
   uint64_t control, place;
 
@@ -34,14 +34,14 @@ check_slot (struct store *store, uint64_t slot, slot_word word,
     return 0;
   }
   number = (uint32_t) slot_segment (word);
-  length = slot_length (word);
   if (number >= segments_high_water (&store->segments))
     return wrong ("a segment that never was, in slot", slot);
   segment = store_segment (store, number);
   control = atomic_load (&segment->control);
   if (control_state (control) == SEGMENT_FREE)
     return wrong ("a free segment, in slot", slot);
-  if (slot_units (word) + object_units (length) > control_tail (control))
+  if (slot_units (word) + word_units (word) * slot_pages (word)
+      > control_tail (control))
     return wrong ("an object past the tail, in slot", slot);
   place = atomic_load (&segment->place);
   if (place_is_frame (place)) {
@@ -51,14 +51,13 @@ check_slot (struct store *store, uint64_t slot, slot_word word,
                                    + (uint64_t) slot_units (word)
                                          * OBJECT_UNIT);
 
-    if (object->slot != slot || object->length != length)
+    if (!word_is_of (word, slot, object))
       return wrong ("another slot's object, in slot", slot);
-    if (object->checksum
-        != object_checksum (object->slot, object->bytes, length))
+    if (!object_unharmed (object))
       return wrong ("an object with a wrong checksum, in slot", slot);
   }
-  found[number].units += object_units (length);
-  found[number].contents += contents_of (1, length == PAGE_BYTES, length);
+  found[number].units += word_units (word);
+  found[number].contents += word_contents (word);
   return 0;
 }
 

@@ -185,15 +185,13 @@ frame_valid (struct store *store, const struct move *move)
   while (offset < tail) {
     const struct object *object
         = (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
-    uint32_t length = object->length;
 
-    if (length == 0 || length > PAGE_BYTES
-        || object_units (length) > tail - offset)
+    if (object_length (object) == 0 || object_share (object) > PAGE_BYTES
+        || object_units (object) > tail - offset)
       return false;
-    if (object->slot != UINT32_MAX
-        && !backed_object_valid (object, object->slot, length))
+    if (object->slot != UINT32_MAX && !object_unharmed (object))
       return false;
-    offset += object_units (length);
+    offset += object_units (object);
   }
   return true;
 }

@@ -106,6 +106,12 @@ extern void store_set_tier_limit (struct store *store, unsigned tier,
 extern void store_set_tier_level (struct store *store, unsigned tier,
                                   int level);
 
+/* Compress up to so many neighbouring pages (1 to 4) together when they are
+ * demoted into the tier.  Off (1) at first.
+ */
+extern void store_set_tier_group (struct store *store, unsigned tier,
+                                  unsigned pages);
+
 /* Clean until no segment is worth cleaning: at most 1/32 of each is dead. */
 extern void store_compact (struct store *store);
 
