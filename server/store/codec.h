@@ -13,7 +13,6 @@
 #include <stddef.h>
 
 #define PAGE_BYTES 4096
-#define CODEC_PAGES 4 /* that may be compressed together */
 
 enum codec_kind {
   CODEC_NONE,  /* the page as it is; level 0 only */

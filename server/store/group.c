@@ -5,7 +5,7 @@
 
 #include "store/group.h"
 
-_Static_assert(CODEC_PAGES == GROUP_PAGES, "a codec takes a group");
+_Static_assert(STORE_GROUP == GROUP_PAGES, "what may be asked for fits");
 _Static_assert(GROUP_PAGES *(PAGE_BYTES - LEAST_SAVING) <= OBJECT_LENGTH_MOST,
                "a group's length fits");
 

@@ -21,6 +21,7 @@
 #define STORE_TIERS 4
 #define STORE_BACKINGS 4
 #define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
+#define STORE_GROUP 4   /* most pages that are compressed together */
 
 struct store;
 
@@ -106,8 +107,8 @@ extern void store_set_tier_limit (struct store *store, unsigned tier,
 extern void store_set_tier_level (struct store *store, unsigned tier,
                                   int level);
 
-/* Compress up to so many neighbouring pages (1 to 4) together when they are
- * demoted into the tier.  Off (1) at first.
+/* Compress up to so many neighbouring pages (1 to STORE_GROUP) together when
+ * they are demoted into the tier.  Off (1) at first.
  */
 extern void store_set_tier_group (struct store *store, unsigned tier,
                                   unsigned pages);

@@ -66,7 +66,7 @@ test_model (void **state)
     store_set_pool_limit (store, (4 + random_next (&seed) % 10) * MIB);
     store_set_tier_limit (store, 0, random_next (&seed) % 6 * MIB);
     store_set_tier_level (store, 1, 1 + (int) (random_next (&seed) % 3));
-    if (random_next (&seed) % 4 == 0)
+    if (random_next (&seed) % 2)
       demoted += demote (store, (unsigned) (random_next (&seed) % 2),
                          (unsigned) (random_next (&seed) % 5));
     if (random_next (&seed) % 16 == 0)
@@ -78,6 +78,7 @@ test_model (void **state)
 
   print_message ("%lld pages demoted\n", (long long) demoted);
   assert_true (demoted > 0);
+  assert_true (atomic_load (&store->tiers[1].grouped));
   assert_int_equal (store_check (store), 0);
   assert_int_equal (store_trim (store, MODEL_SIZE, 0), 0);
   assert_int_equal (store_check (store), 0);
