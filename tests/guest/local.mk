@@ -9,12 +9,11 @@ guest_tests = \
 	tests/guest/test-zero-free-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
-	tests/guest/test-discard-qemu.sh
+	tests/guest/test-discard-qemu.sh \
+	tests/guest/test-zero-free-qemu.sh
 TESTS += $(guest_tests)
 
-# Ten minutes and more on an emulated CPU: by hand, with `make check-guest-long`.
-long_guest_tests = tests/guest/test-zero-free-qemu.sh
-EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
+EXTRA_DIST += $(guest_tests) \
 	tests/guest/demo.sh \
 	tests/guest/discard.sh \
 	tests/guest/functions.sh \
@@ -28,7 +27,3 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 .PHONY: check-guest
 check-guest:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(guest_tests)"
-
-.PHONY: check-guest-long
-check-guest-long:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(long_guest_tests)"

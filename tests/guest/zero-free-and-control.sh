@@ -22,8 +22,9 @@ size=$3
 run 900 tierswap || exit
 taken=$(sed -n 's/^# finished in \([0-9]*\) s$/\1/p' "$output")
 
-# The control is given the time to boot, and then twice what tierswap took.
-limit=$((taken * 2))
+# The control is given the time to boot, and then half as much again as tierswap
+# took, or a bit more.
+limit=$((taken * 3 / 2))
 [ "$limit" -ge 30 ] || limit=30
 echo
 echo "The control: nbdkit memory, with $limit s for what took tierswap $taken s"
