@@ -20,3 +20,21 @@ uninstall-configuration:
 	rm -f "$$old.example"; \
 	if cmp -s $(srcdir)/conf/tierswap.conf "$$old"; then rm -f "$$old"; fi
 .PHONY: install-configuration uninstall-configuration
+
+# The service: where systemd looks below each prefix.
+systemdunitdir = $(prefix)/lib/systemd/system
+nodist_systemdunit_DATA = conf/tierswap.service
+EXTRA_DIST += conf/tierswap.service.in
+CLEANFILES += conf/tierswap.service
+conf/tierswap.service: conf/tierswap.service.in Makefile
+	$(AM_V_at)$(MKDIR_P) conf
+	$(AM_V_GEN)sed -e 's,[@]bindir@,$(bindir),g' \
+	  -e 's,[@]sysconfdir@,$(sysconfdir),g' \
+	  $(srcdir)/conf/tierswap.service.in > $@-t && mv $@-t $@
+
+bashcompletiondir = $(datarootdir)/bash-completion/completions
+dist_bashcompletion_DATA = conf/completions/tierswapctl
+
+# The page that walks an operator through all of it.
+EXTRA_DIST += conf/tierswap.pod
+generated_man += conf/tierswap.7

@@ -49,10 +49,35 @@ extern int tierswap_create (const char *file, const char *size,
  */
 extern int tierswap_set_control (struct tierswap *device, const char *path);
 
+/* Have the device show itself and its attributes as files in DIRECTORY, by
+ * FUSE, from tierswap_start to tierswap_free; see nbdkit-tierswap-plugin(1)
+ * for what is there.  It is an absolute path of an empty folder, and only who
+ * the process runs as may look there; OTHERS_READ: everybody may read, but not
+ * the disk.  Call it before tierswap_start.  While DIRECTORY/disk is open
+ * tierswap_free waits.  -1 with EINVAL, ENOENT, ENOTDIR, ENOTEMPTY, EBUSY if
+ * another server's is there, or why else nothing can be mounted there.
+ */
+extern int tierswap_set_fuse (struct tierswap *device, const char *directory,
+                              bool others_read);
+
+/* The folder where the cgroup2 hierarchy is.  Without this call it is found by
+ * itself; where there is none, every page has the policy of "/".  Call it
+ * before tierswap_start.  -1 with ENOMEM.
+ */
+extern int tierswap_set_cgroups (struct tierswap *device, const char *path);
+
+/* Where the kernel's tags come from: the path of the module's device, or "bpf";
+ * see tierswap_shim(4).  Without this call it is what the configuration says,
+ * or the usual device.  Call it before tierswap_start, which then fails if it
+ * cannot be used.  -1 with ENOMEM, or EINVAL for a path that is not absolute.
+ */
+extern int tierswap_set_shim (struct tierswap *device, const char *source);
+
 /* Take the memory, protect the process (see tierswap_protect in
  * nbdkit-tierswap-plugin(1)), open the backings and start the threads.  Call
  * it once, in the process that will serve, after any fork.
- * -1 with ENOMEM, EAGAIN, or the error of a backing or of the control socket.
+ * -1 with ENOMEM, EAGAIN, or the error of a backing, of the control socket or
+ * of the FUSE tree.
  */
 extern int tierswap_start (struct tierswap *device);
 
@@ -76,6 +101,17 @@ extern int tierswap_read (struct tierswap *device, void *buffer, size_t count,
  */
 extern int tierswap_write (struct tierswap *device, const void *buffer,
                            size_t count, uint64_t offset);
+
+/* Tell of which cgroups the write requests are that come next: each tag is
+ * taken by the write of its pages, which is placed by the policy of that
+ * cgroup.  A page without a tag is of "/".  This is for who knows it from
+ * elsewhere than the kernel's module, see tierswap_shim(4).
+ * EINVAL: one of the COUNT tags is none (see tierswap_ioctl.h) or lies beyond
+ * the device; those before it were taken.
+ */
+struct tierswap_tag;
+extern int tierswap_tag (struct tierswap *device,
+                         const struct tierswap_tag *tags, size_t count);
 
 /* Forget whole pages of the range at once; they read as zeros.  Parts of
  * pages at the ends of the range are left as they are.  EINVAL.

@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -22,6 +24,11 @@
 #include "store/codec.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* Connections at a time, each of which costs threads and their buffers.  The
+ * kernel's client opens as many as it is told, four or so.
+ */
+#define CONNECTIONS_MAXIMUM 128
 
 /* Bytes that the size of a text is a multiple of. */
 #define TEXT_ALIGNMENT 4096
@@ -32,9 +39,14 @@
  */
 #define EXTENTS_MAXIMUM 65536
 
-static char *conf;       /* absolute path, or NULL: the embedded default */
-static const char *size; /* NULL: the configuration's */
-static char *control;    /* absolute path of the socket, or NULL: none */
+static char *conf;         /* absolute path, or NULL: the embedded default */
+static const char *size;   /* NULL: the configuration's */
+static char *control;      /* absolute path of the socket, or NULL: none */
+static char *fuse;         /* absolute path of the folder, or NULL: none */
+static const char *shim;   /* NULL: the configuration's */
+static bool insecure;      /* network connections may be without TLS */
+static int fuse_read = -1; /* others may read there; -1: not said, they don't */
+static _Atomic unsigned connections;
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
@@ -80,6 +92,7 @@ plugin_unload (void)
   plugin_cleanup (); /* of a device that was never started */
   free (conf);
   free (control);
+  free (fuse);
 }
 
 static void
@@ -122,8 +135,43 @@ plugin_config (const char *key, const char *value)
     return control ? 0 : -1;
   }
 
+  if (strcmp (key, "shim") == 0) {
+    if (shim) {
+      nbdkit_error ("shim is given twice: '%s' and '%s'", shim, value);
+      return -1;
+    }
+    shim = value;
+    return 0;
+  }
+
+  if (strcmp (key, "insecure") == 0) {
+    int r = nbdkit_parse_bool (value);
+
+    insecure = r == 1;
+    return r == -1 ? -1 : 0;
+  }
+
+  if (strcmp (key, "fuse") == 0) {
+    if (fuse) {
+      nbdkit_error ("fuse is given twice: the second is '%s'", value);
+      return -1;
+    }
+    fuse = nbdkit_absolute_path (value);
+    return fuse ? 0 : -1;
+  }
+
+  if (strcmp (key, "fuse-read") == 0) {
+    if (strcmp (value, "all") != 0 && strcmp (value, "owner") != 0) {
+      nbdkit_error ("fuse-read is 'all' or 'owner', not '%s'", value);
+      return -1;
+    }
+    fuse_read = strcmp (value, "all") == 0;
+    return 0;
+  }
+
   nbdkit_error ("unknown parameter '%s': tierswap takes [conf=]FILE, "
-                "size=SIZE and control=SOCKET",
+                "size=SIZE, control=SOCKET, shim=DEVICE, insecure=true, "
+                "fuse=DIR and fuse-read=WHO",
                 key);
   return -1;
 }
@@ -134,7 +182,15 @@ plugin_config (const char *key, const char *value)
   "size=SIZE       Size of the device, such as 8G\n"                           \
   "                (default: the configuration's).\n"                          \
   "control=SOCKET  Where to listen for tierswapctl(8), such as\n"              \
-  "                /run/tierswap/control.sock (default: nowhere)."
+  "                /run/tierswap/control.sock (default: nowhere).\n"           \
+  "shim=DEVICE     Where the kernel tells whose pages these are, or bpf\n"     \
+  "                (default: the configuration's, or /dev/tierswap-shim).\n"   \
+  "insecure=true   Serve network clients without TLS too: everybody there\n"   \
+  "                may then read and change what is swapped (default: no).\n"  \
+  "fuse=DIR        An empty folder to show the device and its attributes\n"    \
+  "                as files in (default: nowhere).\n"                          \
+  "fuse-read=WHO   Who may read them, but for the disk: owner or all\n"        \
+  "                (default: owner)."
 
 /* Mistakes are told here, while nbdkit still has the user's terminal. */
 static int
@@ -142,7 +198,15 @@ plugin_config_complete (void)
 {
   if (tierswap_create (conf, size, &device) == -1)
     return -1;
-  return control ? tierswap_set_control (device, control) : 0;
+  if (shim && tierswap_set_shim (device, shim) == -1)
+    return -1;
+  if (control && tierswap_set_control (device, control) == -1)
+    return -1;
+  if (!fuse && fuse_read != -1) {
+    nbdkit_error ("fuse-read needs fuse=DIR");
+    return -1;
+  }
+  return fuse ? tierswap_set_fuse (device, fuse, fuse_read == 1) : 0;
 }
 
 static int
@@ -162,6 +226,28 @@ plugin_after_fork (void)
   return tierswap_start (device);
 }
 
+/* Who can connect to a Unix socket is decided by its mode.  A port, also one of
+ * this machine alone, is open to everybody, and what is swapped are the secrets
+ * of all programs.
+ */
+static bool
+is_trusted (int is_tls)
+{
+  struct sockaddr_storage peer;
+  socklen_t length = sizeof peer;
+
+  if (insecure || is_tls == 1)
+    return true;
+  if (nbdkit_peer_name ((struct sockaddr *) &peer, &length) == -1)
+    return false;
+  if (peer.ss_family == AF_UNIX)
+    return true;
+  nbdkit_error ("a network client without TLS is refused: serve with "
+                "--tls=require (see nbdkit-tls(1)), or on a Unix socket, or "
+                "everybody who reaches the port with insecure=true");
+  return false;
+}
+
 static int
 add_export (struct nbdkit_exports *exports, const char *name)
 {
@@ -179,7 +265,8 @@ plugin_list_exports (int readonly, int is_tls, struct nbdkit_exports *exports)
   int r;
 
   (void) readonly;
-  (void) is_tls;
+  if (!is_trusted (is_tls))
+    return -1;
   r = add_export (exports, "");
   for (unsigned i = 0; r == 0 && (name = tierswap_export_name (device, i));
        i++) {
@@ -250,16 +337,25 @@ take_text (struct handle *h)
 static void *
 plugin_open (int readonly)
 {
-  struct handle *h = calloc (1, sizeof *h);
+  struct handle *h;
 
   (void) readonly; /* nbdkit itself refuses writes then */
-  if (!h) {
-    nbdkit_error ("calloc: %m");
+  if (!is_trusted (nbdkit_is_tls ()))
+    return NULL;
+  if (atomic_fetch_add (&connections, 1) >= CONNECTIONS_MAXIMUM) {
+    atomic_fetch_sub (&connections, 1);
+    nbdkit_error ("a client is refused: there are %d connections already",
+                  CONNECTIONS_MAXIMUM);
     return NULL;
   }
-  h->export = nbdkit_export_name ();
-  if (!h->export || (h->export[0] != '\0' && take_text (h) == -1)) {
+  h = calloc (1, sizeof *h);
+  if (h)
+    h->export = nbdkit_export_name ();
+  else
+    nbdkit_error ("calloc: %m");
+  if (!h || !h->export || (h->export[0] != '\0' && take_text (h) == -1)) {
     free (h);
+    atomic_fetch_sub (&connections, 1);
     return NULL;
   }
   return h;
@@ -272,6 +368,7 @@ plugin_close (void *handle)
 
   free (h->text);
   free (h);
+  atomic_fetch_sub (&connections, 1);
 }
 
 static int64_t

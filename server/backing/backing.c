@@ -192,6 +192,12 @@ backing_extents_used (const struct backing *backing)
   return extents_used (backing->extents);
 }
 
+bool
+backing_extent_is_used (struct backing *backing, uint64_t extent)
+{
+  return extents_is_used (backing->extents, extent);
+}
+
 static int
 grow (struct backing *backing, uint64_t capacity, char **error)
 {

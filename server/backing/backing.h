@@ -71,6 +71,9 @@ extern void backing_get_counters (const struct backing *backing,
 extern uint64_t backing_extents (const struct backing *backing);
 extern uint64_t backing_extents_used (const struct backing *backing);
 
+/* Is this extent handed out now? */
+extern bool backing_extent_is_used (struct backing *backing, uint64_t extent);
+
 /* Change the capacity live.  Growing is at once.  Shrinking below extents in
  * use is -1 with errno EBUSY and a sentence; nothing is changed then.
  */

@@ -85,8 +85,11 @@ cipher_create (void)
   madvise (cipher->key, CIPHER_UNIT, MADV_DONTDUMP);
   /* A process that may not lock even one page works without. */
   mlock (cipher->key, CIPHER_UNIT);
-  if (RAND_priv_bytes (cipher->key, KEY_BYTES) != 1)
-    goto error;
+  if (RAND_priv_bytes (cipher->key, KEY_BYTES) != 1) {
+    cipher_destroy (cipher);
+    errno = EIO;
+    return NULL;
+  }
   for (i = 0; i < CONTEXTS_AHEAD; ++i) {
     struct context *context = context_create (cipher->key);
 

@@ -129,6 +129,17 @@ extents_used (struct extents *extents)
   return locked_load (extents, &extents->used);
 }
 
+bool
+extents_is_used (struct extents *extents, uint64_t extent)
+{
+  bool used;
+
+  pthread_mutex_lock (&extents->lock);
+  used = extent < extents->fresh && extents->words[extent] == USED;
+  pthread_mutex_unlock (&extents->lock);
+  return used;
+}
+
 uint64_t
 extents_fresh (struct extents *extents)
 {

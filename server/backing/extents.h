@@ -36,6 +36,7 @@ extern void extents_destroy (struct extents *extents);
 
 extern uint64_t extents_capacity (struct extents *extents);
 extern uint64_t extents_used (struct extents *extents);
+extern bool extents_is_used (struct extents *extents, uint64_t extent);
 /* All extents from here on were never used. */
 extern uint64_t extents_fresh (struct extents *extents);
 

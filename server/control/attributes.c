@@ -37,12 +37,6 @@ show_number (char value[REGISTRY_VALUE], uint64_t number)
   static int function (struct device *device, const char *name,                \
                        const char *object, const char *value, char **error)
 
-static const struct config_cgroup *
-root_of (const struct view *view)
-{
-  return &view->device->config->cgroups[0];
-}
-
 static const struct store_tier_statistics *
 tier_of (const struct view *view)
 {
@@ -84,6 +78,7 @@ SHOW (show_pool_pages_same, view->statistics.pages_same)
 SHOW (show_pool_compr_bytes, view->statistics.compr_bytes)
 SHOW (show_pool_reads, view->statistics.reads)
 SHOW (show_pool_writes, view->statistics.writes)
+SHOW (show_pool_writes_raw, view->statistics.writes_raw)
 SHOW (show_pool_trims, view->statistics.trims)
 SHOW (show_pool_read_errors, view->statistics.read_errors)
 SHOW (show_pool_write_errors, view->statistics.write_errors)
@@ -203,6 +198,7 @@ SHOW (show_backing_checksum_errors,
       view->statistics.backings[view->backing].checksum_errors)
 SHOW_TEXT (show_backing_kind, statistics_backing_kind (backing_of (view)))
 SHOW_TEXT (show_backing_state, statistics_backing_state (backing_of (view)))
+SHOW (show_backing_drain, atomic_load (&entry_of (view)->draining))
 SHOW_TEXT (show_backing_promote, promotes (view) ? "true" : "false")
 
 STORE (set_backing_size)
@@ -223,6 +219,16 @@ STORE (set_backing_promote)
                            "%s cannot be \"%s\": it is true or false", name,
                            config_excerpt (value).text);
   return device_set_promote (device, object, promote, error);
+}
+
+STORE (set_backing_drain)
+{
+  if (strcmp (value, "1") != 0)
+    return change_refused (error, EINVAL,
+                           "%s cannot be \"%s\": 1 begins to drain it, and "
+                           "only a reload of the configuration calls it off",
+                           name, config_excerpt (value).text);
+  return device_drain (device, object, error);
 }
 
 /* Writeback. */
@@ -293,53 +299,93 @@ STORE (set_writeback_limit)
   return device_set_writeback (device, &change, error);
 }
 
-/* Cgroups: "/", which all pages belong to. */
+/* Cgroups: those that have pages or a policy of their own, by path. */
 
 static const char *
 choose_cgroup (struct view *view, unsigned number)
 {
-  return number == 0 ? root_of (view)->path : NULL;
+  if (!view->cgroups
+      && cgroups_list (view->device->cgroups, false, &view->cgroups,
+                       &view->cgroups_count)
+             == -1)
+    return NULL;
+  if (number >= view->cgroups_count)
+    return NULL;
+  view->cgroup = &view->cgroups[number];
+  return view->cgroup->path;
 }
 
-SHOW (show_cgroup_prio, root_of (view)->prio)
-SHOW (show_cgroup_writeback_prio, root_of (view)->writeback_prio)
-SHOW (show_cgroup_writeback_size, root_of (view)->writeback_size)
-SHOW (show_cgroup_pages_memory, view->root.pages_memory)
-SHOW (show_cgroup_pages_backing, view->root.pages_backing)
-SHOW (show_cgroup_pages_same, view->root.pages_same)
-SHOW (show_cgroup_compr_bytes, view->root.compr_bytes)
+/* Also one that only exists. */
+static bool
+find_cgroup (struct view *view, const char *path)
+{
+  char *error;
+
+  if (cgroups_get (view->device->cgroups, path, &view->found, &error) == -1) {
+    free (error);
+    return false;
+  }
+  view->cgroup = &view->found;
+  return true;
+}
+
+void
+view_free (struct view *view)
+{
+  free (view->found.path);
+  cgroups_free_list (view->cgroups, view->cgroups_count);
+}
+
+SHOW (show_cgroup_id, view->cgroup->id)
+SHOW (show_cgroup_prio, view->cgroup->prio)
+SHOW (show_cgroup_writeback_prio, view->cgroup->writeback_prio)
+SHOW (show_cgroup_writeback_size, view->cgroup->writeback_size)
+SHOW (show_cgroup_limit, view->cgroup->limit)
+SHOW (show_cgroup_used, view->cgroup->used_bytes)
+SHOW (show_cgroup_pages_memory, view->cgroup->pages.pages_memory)
+SHOW (show_cgroup_pages_backing, view->cgroup->pages.pages_backing)
+SHOW (show_cgroup_pages_same, view->cgroup->pages.pages_same)
+SHOW (show_cgroup_compr_bytes, view->cgroup->pages.compr_bytes)
 
 STORE (set_cgroup_prio)
 {
-  struct device_root_change change = { -1, -1, -1 };
+  struct cgroup_change change = CGROUP_NO_CHANGE;
 
-  (void) object;
   return registry_number (name, value, 1, 4, &change.prio, error) == -1
              ? -1
-             : device_set_root (device, &change, error);
+             : device_set_cgroup (device, object, &change, error);
 }
 
 STORE (set_cgroup_writeback_prio)
 {
-  struct device_root_change change = { -1, -1, -1 };
+  struct cgroup_change change = CGROUP_NO_CHANGE;
 
-  (void) object;
   return registry_number (name, value, 0, 4, &change.writeback_prio, error)
                  == -1
              ? -1
-             : device_set_root (device, &change, error);
+             : device_set_cgroup (device, object, &change, error);
 }
 
 STORE (set_cgroup_writeback_size)
 {
-  struct device_root_change change = { -1, -1, -1 };
+  struct cgroup_change change = CGROUP_NO_CHANGE;
   uint64_t bytes;
 
-  (void) object;
   if (registry_size (name, value, false, &bytes, error) == -1)
     return -1;
   change.writeback_size = (int64_t) bytes;
-  return device_set_root (device, &change, error);
+  return device_set_cgroup (device, object, &change, error);
+}
+
+STORE (set_cgroup_limit)
+{
+  struct cgroup_change change = CGROUP_NO_CHANGE;
+  uint64_t bytes;
+
+  if (registry_size (name, value, true, &bytes, error) == -1)
+    return -1;
+  change.limit = (int64_t) bytes;
+  return device_set_cgroup (device, object, &change, error);
 }
 
 /* The cleaner. */
@@ -363,6 +409,7 @@ static const struct attribute pool_attributes[] = {
   { "compr_bytes", show_pool_compr_bytes, NULL },
   { "reads", show_pool_reads, NULL },
   { "writes", show_pool_writes, NULL },
+  { "writes_raw", show_pool_writes_raw, NULL },
   { "trims", show_pool_trims, NULL },
   { "read_errors", show_pool_read_errors, NULL },
   { "write_errors", show_pool_write_errors, NULL },
@@ -377,6 +424,7 @@ static const struct attribute tier_attributes[] = {
   { "demote_age", show_tier_demote_age, set_tier_demote_age },
   { "group", show_tier_group, set_tier_group },
   { "used", show_tier_used, NULL },
+  { "mem_used_bytes", show_tier_used, NULL },
   { "pages", show_tier_pages, NULL },
   { "pages_raw", show_tier_pages_raw, NULL },
   { "compr_bytes", show_tier_compr_bytes, NULL },
@@ -391,6 +439,7 @@ static const struct attribute backing_attributes[] = {
   { "size", show_backing_size, set_backing_size },
   { "used", show_backing_used, NULL },
   { "promote", show_backing_promote, set_backing_promote },
+  { "drain", show_backing_drain, set_backing_drain },
   { "pages", show_backing_pages, NULL },
   { "written_bytes", show_backing_written_bytes, NULL },
   { "write_ios", show_backing_write_ios, NULL },
@@ -415,9 +464,12 @@ static const struct attribute writeback_attributes[] = {
 };
 
 static const struct attribute cgroup_attributes[] = {
+  { "id", show_cgroup_id, NULL },
   { "prio", show_cgroup_prio, set_cgroup_prio },
   { "writeback_prio", show_cgroup_writeback_prio, set_cgroup_writeback_prio },
   { "writeback_size", show_cgroup_writeback_size, set_cgroup_writeback_size },
+  { "limit", show_cgroup_limit, set_cgroup_limit },
+  { "used", show_cgroup_used, NULL },
   { "pages_memory", show_cgroup_pages_memory, NULL },
   { "pages_backing", show_cgroup_pages_backing, NULL },
   { "pages_same", show_cgroup_pages_same, NULL },
@@ -432,12 +484,14 @@ static const struct attribute cleaner_attributes[] = {
 };
 
 const struct attribute_group attribute_groups[] = {
-  { "", NULL, device_attributes },
-  { "pool", NULL, pool_attributes },
-  { "tier", choose_tier, tier_attributes },
-  { "backing", choose_backing, backing_attributes },
-  { "writeback", NULL, writeback_attributes },
-  { "cgroup", choose_cgroup, cgroup_attributes },
-  { "cleaner", NULL, cleaner_attributes },
-  { NULL, NULL, NULL },
+  { "", NULL, NULL, device_attributes, NULL, "", false },
+  { "pool", NULL, NULL, pool_attributes, "pool", "", false },
+  { "tier", choose_tier, NULL, tier_attributes, "tiers", "", false },
+  { "backing", choose_backing, NULL, backing_attributes, "backings", "",
+    false },
+  { "writeback", NULL, NULL, writeback_attributes, NULL, "writeback_", false },
+  { "cgroup", choose_cgroup, find_cgroup, cgroup_attributes, "cgroup", "zram.",
+    true },
+  { "cleaner", NULL, NULL, cleaner_attributes, "cleaner", "", false },
+  { NULL, NULL, NULL, NULL, NULL, NULL, false },
 };

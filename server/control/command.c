@@ -2,9 +2,12 @@
 #include <config.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "control/command.h"
@@ -13,6 +16,7 @@
 #include "control/statistics.h"
 #include "policy/change.h"
 #include "policy/config-report.h"
+#include "policy/write.h"
 
 #define DRAIN_POLL_NANOSECONDS 20000000
 
@@ -123,27 +127,32 @@ policy_number (struct command *c, const char *word, const char *key,
                                                                         : 1;
 }
 
-static bool
-is_root (struct command *c, const char *path)
+/* The same for the limit, which is a size. */
+static int
+policy_limit (struct command *c, const char *word, int64_t *limit)
 {
-  if (strcmp (path, "/") == 0)
-    return true;
-  change_refused (&c->error, ENOENT,
-                  "there is no cgroup \"%s\" here: all pages belong to \"/\"",
-                  config_excerpt (path).text);
-  return false;
+  const char *value = value_of (word, "limit");
+  uint64_t bytes;
+
+  if (!value)
+    return 0;
+  if (*limit >= 0)
+    return change_refused (&c->error, EINVAL, "limit is given twice");
+  if (registry_size ("limit", value, true, &bytes, &c->error) == -1)
+    return -1;
+  *limit = (int64_t) bytes;
+  return 1;
 }
 
 static bool
 cgroup (struct command *c, const struct request *request)
 {
-  struct device_root_change change = { -1, -1, -1 };
-  struct store_placement root;
+  struct cgroup_change change = CGROUP_NO_CHANGE;
+  struct cgroup_info info;
+  const char *path = request->words[1];
 
   if (request->count < 2)
     return refuse_arguments (c, "an argument is missing");
-  if (!is_root (c, request->words[1]))
-    return failed (c);
   for (unsigned i = 2; i < request->count; ++i) {
     const char *word = request->words[i];
     int r = policy_number (c, word, "prio", 4, &change.prio);
@@ -153,17 +162,22 @@ cgroup (struct command *c, const struct request *request)
     if (r == 0)
       r = policy_number (c, word, "writeback_size", PAGE_BYTES,
                          &change.writeback_size);
+    if (r == 0)
+      r = policy_limit (c, word, &change.limit);
     if (r == -1)
       return failed (c);
     if (r == 0)
       return refuse_arguments (c, config_excerpt (word).text);
   }
-  if (device_set_root (c->device, &change, &c->error) == -1)
+  if ((request->count > 2
+       && device_set_cgroup (c->device, path, &change, &c->error) == -1)
+      || cgroups_get (c->device->cgroups, path, &info, &c->error) == -1)
     return failed (c);
-  root = c->device->root;
-  return done (c, json_pack ("{s:i s:i s:i}", "prio", (int) root.prio,
-                             "writeback_prio", (int) root.writeback_prio,
-                             "writeback_size", (int) root.writeback_size));
+  free (info.path);
+  return done (c, json_pack ("{s:i s:i s:i s:I}", "prio", (int) info.prio,
+                             "writeback_prio", (int) info.writeback_prio,
+                             "writeback_size", (int) info.writeback_size,
+                             "limit", (json_int_t) info.limit));
 }
 
 static bool
@@ -222,9 +236,9 @@ writeback_argument (struct command *c, const char *word)
     w->max = bytes;
   }
   else if ((value = value_of (word, "cgroup"))) {
-    if (!is_root (c, value))
+    if (cgroups_below (c->device->cgroups, value, &c->cgroups, &c->error) == -1)
       return -1;
-    w->cgroup = 0;
+    w->cgroups = &c->cgroups;
   }
   else if ((value = value_of (word, "tier"))) {
     w->tier = tier_named (c, value);
@@ -297,6 +311,42 @@ drain (struct command *c, const struct request *request)
   return wait ? false : done (c, json_object ());
 }
 
+/* The kernel's number of a disk.  0: it is none. */
+static dev_t
+disk_number (const char *word)
+{
+  unsigned major_number, minor_number;
+  int length = 0;
+
+  if (sscanf (word, "%4u:%7u%n", &major_number, &minor_number, &length) != 2
+      || word[length] != '\0')
+    return 0;
+  return makedev (major_number, minor_number);
+}
+
+/* What is asked for twice is done once. */
+static bool
+watch (struct command *c, const struct request *request)
+{
+  bool on = c->kind == USAGE_WATCH;
+  dev_t disk;
+  int r;
+
+  if (request->count != 2)
+    return refuse_arguments (c, request->count < 2 ? "an argument is missing"
+                                                   : "too many arguments");
+  disk = disk_number (request->words[1]);
+  if (disk == 0)
+    return refuse_arguments (c, config_excerpt (request->words[1]).text);
+  r = on ? device_watch (c->device, disk, &c->error)
+         : device_unwatch (c->device, disk, &c->error);
+  if (r == -1 && errno != (on ? EEXIST : ENOENT))
+    return failed (c);
+  free (c->error);
+  c->error = NULL;
+  return done (c, json_object ());
+}
+
 bool
 command_is_long (const struct request *request)
 {
@@ -305,6 +355,7 @@ command_is_long (const struct request *request)
   case USAGE_COMPACT:
   case USAGE_WRITEBACK:
   case USAGE_DRAIN:
+  case USAGE_CHECK:
     return true;
   default:
     return false;
@@ -324,6 +375,9 @@ command_begin (struct command *c, struct device *device,
     [USAGE_COMPACT] = without_arguments,
     [USAGE_WRITEBACK] = writeback,
     [USAGE_DRAIN] = drain,
+    [USAGE_CHECK] = without_arguments,
+    [USAGE_WATCH] = watch,
+    [USAGE_UNWATCH] = watch,
   };
   int kind = usage_find (request->words[0]);
   char names[USAGE_ROOM];
@@ -475,6 +529,32 @@ run_drain (struct command *c)
   }
 }
 
+static bool
+run_check (struct command *c)
+{
+  const struct sched_param normal = { 0 };
+
+  /* It computes for long: where those who serve are real-time threads, it is
+   * not one of them.
+   */
+  pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal);
+  c->check.cancel = &c->cancel;
+  c->check.patience = CHECK_PATIENCE;
+  if (store_check_live (c->device->store, &c->check) == -1) {
+    if (errno == EUCLEAN)
+      change_refused (&c->error, EUCLEAN,
+                      "the tables do not agree: %s; what can be read of the "
+                      "device is to be saved, please report this",
+                      c->check.wrong);
+    return failed (c);
+  }
+  return done (c, json_pack ("{s:I s:I s:I s:I}", "pages",
+                             (json_int_t) c->check.pages, "pages_same",
+                             (json_int_t) c->check.pages_same, "segments",
+                             (json_int_t) c->check.segments, "unsettled",
+                             (json_int_t) c->check.unsettled));
+}
+
 void
 command_run (struct command *c)
 {
@@ -490,6 +570,9 @@ command_run (struct command *c)
     break;
   case USAGE_DRAIN:
     run_drain (c);
+    break;
+  case USAGE_CHECK:
+    run_check (c);
     break;
   default: /* the others are short */
     break;
@@ -518,6 +601,12 @@ command_progress (const struct command *c)
   case USAGE_COMPACT:
     bytes = store_memory_used (c->device->store);
     r = asprintf (&text, "%s are used", human_bytes (bytes, left));
+    break;
+  case USAGE_CHECK:
+    bytes = atomic_load (&c->check.slots);
+    if (bytes > 0)
+      r = asprintf (&text, "%u%% of the device were looked at",
+                    (unsigned) (atomic_load (&c->check.looked) * 100 / bytes));
     break;
   default:
     break;

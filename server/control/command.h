@@ -13,6 +13,7 @@
 #include "control/protocol.h"
 #include "control/usage.h"
 #include "policy/device.h"
+#include "store/check.h"
 
 struct command {
   struct device *device;
@@ -26,9 +27,11 @@ struct command {
 
   /* Of the kinds that are long: */
   struct writeback_command writeback;
+  struct store_cgroup_set cgroups;    /* that are written back, if not all */
   struct writeback_counters counters; /* at the start */
   char name[33];                      /* of the backing that is drained */
   uint64_t memory;                    /* bytes used at the start */
+  struct store_check check;
 };
 
 /* May it be a long one?  (Not all of these are.) */

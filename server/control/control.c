@@ -180,6 +180,9 @@ control_start (struct device *device, const char *path, struct control **result,
     control->clients[i].fd = -1;
   control->listener.fd = -1;
   control->wake = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (control->wake == -1)
+    change_refused (error, errno, "the control socket cannot be served: %s",
+                    strerror (errno));
   if (control->wake == -1
       || listener_open (&control->listener, path, error) == -1) {
     int saved_errno = errno;

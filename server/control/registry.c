@@ -16,7 +16,6 @@ take_view (struct device *device, struct view *view)
 {
   *view = (struct view){ .device = device };
   store_get_statistics (device->store, &view->statistics);
-  store_get_cgroup_statistics (device->store, &view->root, 1);
   writeback_get_counters (device->writeback, &view->writeback);
 }
 
@@ -70,6 +69,7 @@ registry_walk (struct device *device,
       for (unsigned i = 0; r == 0 && (object = group->object (&view, i)); ++i)
         r = walk_object (&view, group, object, callback, opaque);
   }
+  view_free (&view);
   pthread_mutex_unlock (&device->lock);
   return r;
 }
@@ -136,6 +136,8 @@ choose_object (struct view *view, const struct parts *parts)
 
   if (!parts->group->object)
     return true;
+  if (parts->group->find)
+    return parts->group->find (view, parts->object);
   for (unsigned i = 0; (object = parts->group->object (view, i)); ++i)
     if (strcmp (object, parts->object) == 0)
       return true;
@@ -158,6 +160,7 @@ registry_show (struct device *device, const char *name,
   found = choose_object (&view, &parts);
   if (found)
     parts.attribute->show (&view, value);
+  view_free (&view);
   pthread_mutex_unlock (&device->lock);
   return found ? 0 : refuse_unknown (name, error);
 }

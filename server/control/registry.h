@@ -6,7 +6,7 @@
  *     pool.limit
  *     tier.NAME.limit
  *     backing.NAME.state
- *     cgroup./.prio
+ *     cgroup./db.prio
  *
  * A name is a group, the object of the group where it has several, and the
  * attribute.  Values are text: numbers of bytes, pages, seconds or percent
@@ -20,7 +20,9 @@
 
 #include "policy/device.h"
 
-#define REGISTRY_NAME 80  /* bytes, with the NUL */
+#define REGISTRY_NAME                                                          \
+  4160                    /* bytes, with the NUL; there may be a path in it    \
+                           */
 #define REGISTRY_VALUE 64 /* likewise */
 
 /* The value of attribute NAME.  -1 with errno ENOENT, and *ERROR is one line

@@ -28,7 +28,9 @@ text (const json_t *object, const char *key)
  * of words come first and are aligned left, those of figures right.
  */
 #define COLUMNS 8
-#define ROWS 5 /* a heading, and four tiers or backings */
+#define CGROUPS 10
+#define ROWS (CGROUPS + 1) /* with a heading; of tiers and backings are four   \
+                            */
 #define CELL 40
 
 struct table {
@@ -171,6 +173,80 @@ show_backings (const json_t *backings)
   print_table (&table);
 }
 
+static uint64_t
+pages_of (const json_t *cgroup)
+{
+  return number (cgroup, "pages_memory") + number (cgroup, "pages_backing")
+         + number (cgroup, "pages_same");
+}
+
+/* The end of a path that is long. */
+static const char *
+path_of (const json_t *cgroup, char room[CELL])
+{
+  const char *path = text (cgroup, "path");
+  size_t length = strlen (path);
+
+  if (length < CELL)
+    return path;
+  snprintf (room, CELL, "...%s", path + length - (CELL - 4));
+  return room;
+}
+
+/* Those with most pages, but not if "/" is the only one. */
+static void
+show_cgroups (const json_t *cgroups)
+{
+  static const char *const heading[]
+      = { "CGROUP", "PRIO", "WB", "STORED", "MEMORY", "BACKED", "LIMIT" };
+  struct table table = { .words = 1, .columns = 7 };
+  size_t count = json_array_size (cgroups), shown = 0, most = 0;
+  const json_t *list[CGROUPS], *cgroup;
+  size_t i;
+
+  if (count < 2)
+    return;
+  json_array_foreach (cgroups, i, cgroup)
+  {
+    size_t at = shown;
+
+    if (pages_of (cgroup) == 0)
+      continue;
+    most++;
+    while (at > 0 && pages_of (list[at - 1]) < pages_of (cgroup))
+      at--;
+    if (at == CGROUPS)
+      continue;
+    if (shown < CGROUPS)
+      shown++;
+    memmove (&list[at + 1], &list[at], (shown - at - 1) * sizeof list[0]);
+    list[at] = cgroup;
+  }
+  if (shown == 0)
+    return;
+  add_row (&table, heading);
+  for (i = 0; i < shown; ++i) {
+    char path[CELL], prio[CELL], writeback[CELL], stored[HUMAN_ROOM],
+        memory[HUMAN_ROOM], backed[HUMAN_ROOM], bound[HUMAN_ROOM];
+
+    snprintf (prio, sizeof prio, "%d", (int) number (list[i], "prio"));
+    snprintf (writeback, sizeof writeback, "%d",
+              (int) number (list[i], "writeback_prio"));
+    add_row (&table,
+             (const char *const[]){
+                 path_of (list[i], path), prio, writeback,
+                 human_bytes (pages_of (list[i]) * PAGE_BYTES, stored),
+                 human_bytes (number (list[i], "mem_used_bytes"), memory),
+                 human_bytes (number (list[i], "pages_backing") * PAGE_BYTES,
+                              backed),
+                 limit (number (list[i], "limit_bytes"), bound) });
+  }
+  putchar ('\n');
+  print_table (&table);
+  if (most > shown)
+    printf ("and %zu more with less\n", most - shown);
+}
+
 void
 show_status (json_t *statistics)
 {
@@ -178,4 +254,5 @@ show_status (json_t *statistics)
   show_writeback (json_object_get (statistics, "writeback"));
   show_tiers (json_object_get (statistics, "tiers"));
   show_backings (json_object_get (statistics, "backings"));
+  show_cgroups (json_object_get (statistics, "cgroups"));
 }

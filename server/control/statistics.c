@@ -47,15 +47,27 @@ tier_json (const struct config_tier *tier,
       integer (s->segments));
 }
 
+/* ARRAY with ITEM, which it takes; NULL, and neither is left, if one of them is
+ * for want of memory: a list that lacks something would be a lie.
+ */
+static json_t *
+with (json_t *array, json_t *item)
+{
+  if (json_array_append_new (array, item) == 0)
+    return array;
+  json_decref (array);
+  return NULL;
+}
+
 static json_t *
 tiers_json (struct device *device, const struct store_statistics *s)
 {
   json_t *tiers = json_array ();
 
   for (unsigned i = 0; tiers && device_tier (device, i); ++i)
-    json_array_append_new (
-        tiers, tier_json (device_tier (device, i),
-                          &s->tiers[device_tier (device, i)->prio - 1]));
+    tiers = with (tiers,
+                  tier_json (device_tier (device, i),
+                             &s->tiers[device_tier (device, i)->prio - 1]));
   return tiers;
 }
 
@@ -124,24 +136,42 @@ backings_json (struct device *device, const struct store_statistics *s)
   json_t *backings = json_array ();
 
   for (unsigned i = 0; backings && i < count; ++i)
-    json_array_append_new (backings, backing_json (device, indexes[i], s));
+    backings = with (backings, backing_json (device, indexes[i], s));
   return backings;
+}
+
+static json_t *
+cgroup_json (const struct cgroup_info *info)
+{
+  const struct store_cgroup_statistics *c = &info->pages;
+
+  return json_pack (
+      "{s:s s:o s:i s:i s:i s:o s:o s:o s:o s:o s:o}", "path", info->path, "id",
+      integer (info->id), "prio", (int) info->prio, "writeback_prio",
+      (int) info->writeback_prio, "writeback_size", (int) info->writeback_size,
+      "limit_bytes", integer (info->limit), "mem_used_bytes",
+      integer (info->used_bytes), "pages_memory", integer (c->pages_memory),
+      "pages_backing", integer (c->pages_backing), "pages_same",
+      integer (c->pages_same), "compr_bytes", integer (c->compr_bytes));
 }
 
 static json_t *
 cgroups_json (struct device *device)
 {
-  const struct store_placement root = device->root;
-  struct store_cgroup_statistics c;
+  struct cgroup_info *list;
+  uint32_t count;
+  json_t *cgroups;
 
-  store_get_cgroup_statistics (device->store, &c, 1);
-  return json_pack (
-      "[{s:s s:i s:i s:i s:i s:o s:o s:o s:o}]", "path", "/", "id", 1, "prio",
-      (int) root.prio, "writeback_prio", (int) root.writeback_prio,
-      "writeback_size", (int) root.writeback_size, "pages_memory",
-      integer (c.pages_memory), "pages_backing", integer (c.pages_backing),
-      "pages_same", integer (c.pages_same), "compr_bytes",
-      integer (c.compr_bytes));
+  if (cgroups_list (device->cgroups, false, &list, &count) == -1)
+    return NULL;
+  cgroups = json_array ();
+  for (uint32_t i = 0; cgroups && i < count; ++i)
+    if (json_array_append_new (cgroups, cgroup_json (&list[i])) == -1) {
+      json_decref (cgroups);
+      cgroups = NULL;
+    }
+  cgroups_free_list (list, count);
+  return cgroups;
 }
 
 static json_t *
@@ -157,6 +187,23 @@ writeback_json (struct device *device)
                     c.limit ? integer (c.limit_left) : json_null ());
 }
 
+static json_t *
+tags_json (struct device *device)
+{
+  struct shim_counts made;
+  struct tags_counts tags;
+
+  shim_count (device->shim, &made);
+  tags_count (device->tags, &tags);
+  return json_pack ("{s:o s:o s:o s:o s:o s:o s:o s:o}", "disks",
+                    integer (made.disks), "made", integer (made.made),
+                    "dropped", integer (made.dropped), "ring_high_water",
+                    integer (made.high_water), "pages_taken",
+                    integer (tags.taken), "pages_replaced",
+                    integer (tags.replaced), "pages_lost", integer (tags.lost),
+                    "pages_untagged", integer (tags.untagged));
+}
+
 json_t *
 statistics_json (struct device *device)
 {
@@ -165,13 +212,14 @@ statistics_json (struct device *device)
 
   store_get_statistics (device->store, &s);
   pthread_mutex_lock (&device->lock);
-  json = json_pack (
-      "{s:o s:o s:o s:o s:{s:o s:o s:o} s:o}", "device",
-      device_json (device, &s), "tiers", tiers_json (device, &s), "backings",
-      backings_json (device, &s), "cgroups", cgroups_json (device), "cleaner",
-      "segments_cleaned", integer (s.segments_cleaned), "bytes_copied",
-      integer (s.bytes_copied), "cpu_nanoseconds",
-      integer (s.cleaner_nanoseconds), "writeback", writeback_json (device));
+  json = json_pack ("{s:o s:o s:o s:o s:{s:o s:o s:o} s:o s:o}", "device",
+                    device_json (device, &s), "tiers", tiers_json (device, &s),
+                    "backings", backings_json (device, &s), "cgroups",
+                    cgroups_json (device), "cleaner", "segments_cleaned",
+                    integer (s.segments_cleaned), "bytes_copied",
+                    integer (s.bytes_copied), "cpu_nanoseconds",
+                    integer (s.cleaner_nanoseconds), "writeback",
+                    writeback_json (device), "tags", tags_json (device));
   pthread_mutex_unlock (&device->lock);
   if (!json)
     errno = ENOMEM;

@@ -10,14 +10,19 @@
 
 #include "common/message.h"
 #include "control/control.h"
+#include "control/fuse.h"
 #include "control/listener.h"
 #include "control/statistics.h"
 #include "policy/device.h"
+#include "policy/write.h"
 
 struct tierswap {
   struct device *device;
   char *control_path; /* NULL: no control socket */
   struct control *control;
+  char *fuse_directory; /* NULL: no FUSE tree */
+  bool others_read;
+  struct tree *tree;
 };
 
 _Static_assert((int) TIERSWAP_ERROR == (int) MESSAGE_ERROR
@@ -82,6 +87,55 @@ tierswap_set_control (struct tierswap *tierswap, const char *path)
 }
 
 int
+tierswap_set_fuse (struct tierswap *tierswap, const char *directory,
+                   bool others_read)
+{
+  char *error, *copy;
+
+  if (tree_check (directory, &error) == -1)
+    return tell (error);
+  copy = strdup (directory);
+  if (!copy)
+    return -1;
+  free (tierswap->fuse_directory);
+  tierswap->fuse_directory = copy;
+  tierswap->others_read = others_read;
+  return 0;
+}
+
+int
+tierswap_set_cgroups (struct tierswap *tierswap, const char *path)
+{
+  char *copy = strdup (path);
+
+  if (!copy)
+    return -1;
+  free (tierswap->device->hierarchy);
+  tierswap->device->hierarchy = copy;
+  return 0;
+}
+
+int
+tierswap_set_shim (struct tierswap *tierswap, const char *source)
+{
+  char *copy;
+
+  if (strcmp (source, "bpf") != 0 && source[0] != '/') {
+    message (MESSAGE_ERROR,
+             "shim \"%s\" is neither the path of a device, from / on, nor bpf",
+             source);
+    errno = EINVAL;
+    return -1;
+  }
+  copy = strdup (source);
+  if (!copy)
+    return -1;
+  free (tierswap->device->tag_source);
+  tierswap->device->tag_source = copy;
+  return 0;
+}
+
+int
 tierswap_start (struct tierswap *tierswap)
 {
   char *error;
@@ -93,6 +147,11 @@ tierswap_start (struct tierswap *tierswap)
                         &tierswap->control, &error)
              == -1)
     return tell (error);
+  if (tierswap->fuse_directory
+      && tree_start (tierswap->device, tierswap->fuse_directory,
+                     tierswap->others_read, &tierswap->tree, &error)
+             == -1)
+    return tell (error);
   return 0;
 }
 
@@ -101,9 +160,12 @@ tierswap_free (struct tierswap *tierswap)
 {
   if (!tierswap)
     return;
+  /* First the tree: while its disk is in use all else goes on. */
+  tree_stop (tierswap->tree);
   control_stop (tierswap->control);
   device_free (tierswap->device);
   free (tierswap->control_path);
+  free (tierswap->fuse_directory);
   free (tierswap);
 }
 
@@ -124,10 +186,7 @@ int
 tierswap_write (struct tierswap *tierswap, const void *buffer, size_t count,
                 uint64_t offset)
 {
-  struct store_placement placement = tierswap->device->root;
-
-  return store_write (tierswap->device->store, buffer, count, offset,
-                      &placement);
+  return device_write (tierswap->device, buffer, count, offset);
 }
 
 int
@@ -140,9 +199,14 @@ int
 tierswap_zero (struct tierswap *tierswap, uint64_t count, uint64_t offset,
                bool punch)
 {
-  struct store_placement placement = tierswap->device->root;
+  return device_zero (tierswap->device, count, offset, punch);
+}
 
-  return store_zero (tierswap->device->store, count, offset, punch, &placement);
+int
+tierswap_tag (struct tierswap *tierswap, const struct tierswap_tag *tags,
+              size_t count)
+{
+  return device_tag (tierswap->device, tags, count);
 }
 
 struct extents_call {

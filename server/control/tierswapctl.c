@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* tierswapctl: looks at a tierswap device and steers it, by its control
- * socket.  What a command may be is checked by the server, which knows.
+ * socket.  What a command may be is checked by the server, which knows, but for
+ * those commands that are carried out here.
  */
 #include <config.h>
 
@@ -11,14 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
+#include "attach/commands.h"
+#include "control/ask.h"
 #include "control/human.h"
+#include "control/metrics.h"
 #include "control/show.h"
+#include "control/top.h"
 #include "control/usage.h"
 
 #define DEFAULT_SOCKET "/run/tierswap/control.sock"
@@ -39,6 +41,55 @@ fail (const char *format, ...)
   exit (EXIT_FAILURE);
 }
 
+/* The commands that are carried out here.  They print what they have to, and
+ * fail with a sentence; ARGUMENTS are what follows their name, up to a NULL.
+ */
+static const struct local {
+  struct usage usage;
+  int (*run) (const char *socket, char *const arguments[], struct why *why);
+} locals[] = {
+  { { "top", "[-b] [-n COUNT] [-d SECONDS]",
+      "watch tiers, backings and the cgroups that use most" },
+    top },
+  { { "metrics", "", "the statistics in the text format of Prometheus" },
+    metrics },
+  { { "attach",
+      "/dev/nbdN [priority=N] [connections=N] [socket=PATH] "
+      "[timeout=SECONDS] [patience=SECONDS]",
+      "connect the kernel's nbd disk to the server and swap on it" },
+    attach_command },
+  { { "detach", "/dev/nbdN [wait=SECONDS] [--force]",
+      "swap off and disconnect" },
+    detach_command },
+  { { "reconnect",
+      "/dev/nbdN [socket=PATH] [timeout=SECONDS] "
+      "[patience=SECONDS]",
+      "new connections for dead ones, after the server was restarted" },
+    reconnect_command },
+  { { "supervise", "/dev/nbdN [as attach, detach] [-- SERVER [ARGUMENT...]]",
+      "attach and look after it, and restart the server" },
+    supervise_command },
+  { { "watch", "DEVICE", "know whose pages come from a disk" }, watch_command },
+  { { "unwatch", "DEVICE", "no longer" }, unwatch_command },
+};
+#define LOCALS (sizeof locals / sizeof locals[0])
+
+static const struct local *
+local_find (const char *name)
+{
+  for (unsigned i = 0; i < LOCALS; ++i)
+    if (strcmp (locals[i].usage.name, name) == 0)
+      return &locals[i];
+  return NULL;
+}
+
+static void
+print_usage (const struct usage *usage)
+{
+  printf ("  %s%s%s\n      %s\n", usage->name, usage->arguments[0] ? " " : "",
+          usage->arguments, usage->help);
+}
+
 static void
 print_help (void)
 {
@@ -52,111 +103,25 @@ print_help (void)
           "  -V, --version        show the version\n\n"
           "Commands:\n");
   for (unsigned i = 0; i < USAGE_COMMANDS; ++i)
-    printf ("  %s%s%s\n      %s\n", usages[i].name,
-            usages[i].arguments[0] ? " " : "", usages[i].arguments,
-            usages[i].help);
+    if (!local_find (usages[i].name))
+      print_usage (&usages[i]);
+  for (unsigned i = 0; i < LOCALS; ++i)
+    print_usage (&locals[i].usage);
   printf ("\nSee tierswapctl(8).\n");
 }
 
+/* "status, get, ..." */
 static const char *
-remedy (int error)
+command_names (void)
 {
-  switch (error) {
-  case ENOENT:
-  case ECONNREFUSED:
-    return "; no server listens there: start one with control=SOCKET, or name "
-           "its socket with -s";
-  case EACCES:
-  case EPERM:
-    return "; run this as root or as the user that the server runs as";
-  default:
-    return "";
-  }
-}
+  static char text[USAGE_ROOM + 16 * LOCALS];
+  size_t length = strlen (usage_names (text));
 
-static int
-connect_to_server (void)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  int fd;
-
-  if (strlen (socket_path) >= sizeof address.sun_path)
-    fail ("socket %s: its path is longer than the %zu bytes that are possible",
-          socket_path, sizeof address.sun_path - 1);
-  strcpy (address.sun_path, socket_path);
-  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd == -1)
-    fail ("socket: %s", strerror (errno));
-  if (connect (fd, (struct sockaddr *) &address, sizeof address) == -1)
-    fail ("socket %s: %s%s", socket_path, strerror (errno), remedy (errno));
-  return fd;
-}
-
-static void
-send_request (int fd, char *const words[])
-{
-  json_t *request = json_array ();
-  char *line;
-  size_t length, sent = 0;
-
-  for (; *words; ++words)
-    if (json_array_append_new (request, json_string (*words)) == -1)
-      fail ("the argument \"%s\" is not UTF-8", *words);
-  line = json_dumps (request, JSON_COMPACT);
-  if (!line)
-    fail ("out of memory");
-  length = strlen (line);
-  line[length++] = '\n'; /* in place of the NUL */
-  while (sent < length) {
-    ssize_t n = send (fd, line + sent, length - sent, MSG_NOSIGNAL);
-
-    /* The server may have answered before it closed: read that. */
-    if (n == -1 && (errno == EPIPE || errno == ECONNRESET))
-      break;
-    if (n == -1 && errno != EINTR)
-      fail ("socket %s: %s", socket_path, strerror (errno));
-    if (n > 0)
-      sent += (size_t) n;
-  }
-  free (line);
-  json_decref (request);
-}
-
-/* Take lines of the answer up to the last, whose result is returned. */
-static json_t *
-receive (int fd)
-{
-  FILE *answers = fdopen (fd, "r");
-  char *line = NULL;
-  size_t room = 0;
-  const char *text;
-  json_t *json = NULL, *result = NULL;
-
-  if (!answers)
-    fail ("out of memory");
-  while (!result && getline (&line, &room, answers) > 0) {
-    json = json_loads (line, 0, NULL);
-    text = json_string_value (json_object_get (json, "error"));
-    if (text)
-      fail ("%s", text);
-    text = json_string_value (json_object_get (json, "progress"));
-    result = json_incref (json_object_get (json, "result"));
-    if (text) {
-      printf ("%s\n", text);
-      fflush (stdout);
-    }
-    else if (!result)
-      fail ("socket %s: the server's answer is not understood: is it a "
-            "tierswap server of another version?",
-            socket_path);
-    json_decref (json);
-  }
-  if (!result)
-    fail ("socket %s: the server closed the connection without an answer",
-          socket_path);
-  free (line);
-  fclose (answers);
-  return result;
+  for (unsigned i = 0; i < LOCALS; ++i)
+    if (usage_find (locals[i].usage.name) == -1)
+      length += (size_t) snprintf (text + length, sizeof text - length, ", %s",
+                                   locals[i].usage.name);
+  return text;
 }
 
 static uint64_t
@@ -192,6 +157,21 @@ show_reload (const json_t *result)
 }
 
 static void
+show_check (const json_t *result)
+{
+  uint64_t unsettled = number (result, "unsettled");
+
+  printf ("%llu pages and %llu same-filled ones are where they should be, the "
+          "counts of %llu segments add up\n",
+          (unsigned long long) number (result, "pages"),
+          (unsigned long long) number (result, "pages_same"),
+          (unsigned long long) number (result, "segments"));
+  if (unsettled)
+    printf ("%llu segments changed whenever they were looked at\n",
+            (unsigned long long) unsettled);
+}
+
+static void
 show_result (enum usage_command command, json_t *result, bool json, bool all)
 {
   char a[HUMAN_ROOM], b[HUMAN_ROOM];
@@ -209,10 +189,13 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
     show_attributes (result, all);
     break;
   case USAGE_CGROUP:
-    printf ("prio=%llu writeback_prio=%llu writeback_size=%llu\n",
+    printf ("prio=%llu writeback_prio=%llu writeback_size=%llu",
             (unsigned long long) number (result, "prio"),
             (unsigned long long) number (result, "writeback_prio"),
             (unsigned long long) number (result, "writeback_size"));
+    if (number (result, "limit") > 0)
+      printf (" limit=%llu", (unsigned long long) number (result, "limit"));
+    putchar ('\n');
     break;
   case USAGE_RELOAD:
     show_reload (result);
@@ -227,6 +210,9 @@ show_result (enum usage_command command, json_t *result, bool json, bool all)
             (unsigned long long) number (result, "pages"),
             human_bytes (number (result, "bytes"), a),
             (unsigned long long) number (result, "segments"));
+    break;
+  case USAGE_CHECK:
+    show_check (result);
     break;
   default: /* done, and nothing to tell */
     break;
@@ -264,13 +250,37 @@ take_options (int argc, char *argv[])
     }
 }
 
+/* A command that the server carries out. */
+static void
+ask_server (char *words[])
+{
+  int command = usage_find (words[0]);
+  struct why why;
+  bool json = false;
+  struct ask server;
+  json_t *result;
+
+  if (command == -1)
+    fail ("there is no command \"%s\"; there are %s", words[0],
+          command_names ());
+  if (command == USAGE_STATUS && words[1] && strcmp (words[1], "--json") == 0
+      && !words[2]) {
+    json = true;
+    words[1] = NULL;
+  }
+  if (ask_open (&server, socket_path, &why) == -1
+      || !(result = ask (&server, words, &why)))
+    fail ("%s", why.text);
+  ask_close (&server);
+  show_result ((enum usage_command) command, result, json, !words[1]);
+  json_decref (result);
+}
+
 int
 main (int argc, char *argv[])
 {
-  char names[USAGE_ROOM];
-  bool json = false;
-  json_t *result;
-  int command, fd;
+  const struct local *local;
+  struct why why;
 
   socket_path = getenv ("TIERSWAP_CONTROL");
   if (!socket_path || !*socket_path)
@@ -278,23 +288,12 @@ main (int argc, char *argv[])
   take_options (argc, argv);
   argv += optind;
   if (!argv[0])
-    fail ("a command is missing: %s; see tierswapctl --help",
-          usage_names (names));
-  command = usage_find (argv[0]);
-  if (command == -1)
-    fail ("there is no command \"%s\"; there are %s", argv[0],
-          usage_names (names));
-  if (command == USAGE_STATUS && argv[1] && strcmp (argv[1], "--json") == 0
-      && !argv[2]) {
-    json = true;
-    argv[1] = NULL;
-  }
-
-  fd = connect_to_server ();
-  send_request (fd, argv);
-  result = receive (fd);
-  show_result ((enum usage_command) command, result, json, !argv[1]);
-  json_decref (result);
+    fail ("a command is missing: %s; see tierswapctl --help", command_names ());
+  local = local_find (argv[0]);
+  if (!local)
+    ask_server (argv);
+  else if (local->run (socket_path, argv + 1, &why) == -1)
+    fail ("%s", why.text);
   if (fflush (stdout) == EOF || ferror (stdout))
     fail ("standard output: %s", strerror (errno));
   return EXIT_SUCCESS;

@@ -10,7 +10,8 @@ const struct usage usages[USAGE_COMMANDS] = {
   [USAGE_GET] = { "get", "[NAME]", "the value of an attribute, or of all" },
   [USAGE_SET] = { "set", "NAME VALUE", "change an attribute" },
   [USAGE_CGROUP]
-  = { "cgroup", "PATH [prio=N] [writeback_prio=N] [writeback_size=BYTES]",
+  = { "cgroup",
+      "PATH [prio=N] [writeback_prio=N] [writeback_size=BYTES] [limit=SIZE]",
       "show or change the policy of a cgroup" },
   [USAGE_RELOAD] = { "reload", "", "read the configuration again, apply it" },
   [USAGE_COMPACT] = { "compact", "", "give up dead space in memory" },
@@ -20,6 +21,10 @@ const struct usage usages[USAGE_COMMANDS] = {
                         "write cold pages to the backings" },
   [USAGE_DRAIN]
   = { "drain", "[--no-wait] BACKING", "move everything off a backing" },
+  [USAGE_CHECK] = { "check", "", "prove that the tables agree" },
+  [USAGE_WATCH]
+  = { "watch", "MAJOR:MINOR", "know whose pages come from a disk" },
+  [USAGE_UNWATCH] = { "unwatch", "MAJOR:MINOR", "no longer" },
 };
 
 int

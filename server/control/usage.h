@@ -14,6 +14,9 @@ enum usage_command {
   USAGE_COMPACT,
   USAGE_WRITEBACK,
   USAGE_DRAIN,
+  USAGE_CHECK,
+  USAGE_WATCH,
+  USAGE_UNWATCH,
   USAGE_COMMANDS
 };
 
@@ -27,7 +30,7 @@ extern const struct usage usages[USAGE_COMMANDS];
 extern int usage_find (const char *name);
 
 /* Their names, "status, get, ...", into TEXT, which is returned. */
-#define USAGE_ROOM 128
+#define USAGE_ROOM 160
 extern const char *usage_names (char text[USAGE_ROOM]);
 
 #endif /* TIERSWAP_USAGE_H */

@@ -26,6 +26,62 @@ backings_open (const struct config_backing *config, struct backing **backing,
   return 0;
 }
 
+struct opening {
+  const struct config_backing *config;
+  struct backing *backing;
+  char *error;
+  int code; /* 0, or an errno */
+  pthread_t thread;
+  bool threaded;
+};
+
+static void *
+open_one (void *data)
+{
+  struct opening *o = data;
+
+  if (backings_open (o->config, &o->backing, &o->error) == -1)
+    o->code = errno;
+  return NULL;
+}
+
+int
+backings_open_all (const struct config *config,
+                   struct backing *opened[CONFIG_BACKINGS], char **error)
+{
+  struct opening openings[CONFIG_BACKINGS] = { 0 };
+  unsigned count = config->backings_count;
+  int code = 0;
+
+  *error = NULL;
+  for (unsigned i = 0; i < count; ++i) {
+    openings[i].config = &config->backings[i];
+    openings[i].threaded
+        = pthread_create (&openings[i].thread, NULL, open_one, &openings[i])
+          == 0;
+    if (!openings[i].threaded)
+      open_one (&openings[i]);
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    if (openings[i].threaded)
+      pthread_join (openings[i].thread, NULL);
+    opened[i] = openings[i].backing;
+    if (code == 0 && openings[i].code != 0) {
+      code = openings[i].code;
+      *error = openings[i].error;
+    }
+    else
+      free (openings[i].error);
+  }
+  if (code == 0)
+    return 0;
+  for (unsigned i = 0; i < count; ++i)
+    if (opened[i])
+      backing_close (opened[i]);
+  errno = code;
+  return -1;
+}
+
 int
 backings_add (struct backings *backings, const struct config_backing *config,
               struct backing *backing, bool takes, char **error)

@@ -39,6 +39,14 @@ struct backings {
 extern int backings_open (const struct config_backing *config,
                           struct backing **backing, char **error);
 
+/* Open all that a configuration names, at once, so that a server which does not
+ * answer is waited for only as long as one.  OPENED is by their order there.
+ * -1 likewise, and then none is open.
+ */
+extern int backings_open_all (const struct config *config,
+                              struct backing *opened[CONFIG_BACKINGS],
+                              char **error);
+
 /* Make it known to the store.  TAKES: it takes segments at once; otherwise only
  * when its drain is called off.  Returns its index, or -1 likewise.
  */

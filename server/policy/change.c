@@ -231,34 +231,13 @@ device_set_writeback (struct device *device,
 }
 
 int
-device_set_root (struct device *device, const struct device_root_change *change,
-                 char **error)
+device_set_cgroup (struct device *device, const char *path,
+                   const struct cgroup_change *change, char **error)
 {
-  struct config_cgroup *root;
-
-  if (change->prio == 0 || change->prio > 4)
-    return change_refused (error, EINVAL, "prio must be from 1 to 4");
-  if (change->writeback_prio > 4)
-    return change_refused (error, EINVAL,
-                           "writeback_prio must be from 1 to 4, or 0 for "
-                           "never written back");
-  if (change->writeback_size > PAGE_BYTES)
-    return change_refused (error, EINVAL,
-                           "writeback_size must be from 0 to 4096 bytes");
-  pthread_mutex_lock (&device->lock);
-  root = &device->config->cgroups[0];
-  if (change->prio > 0)
-    root->prio = (unsigned) change->prio;
-  if (change->writeback_prio >= 0)
-    root->writeback_prio = (unsigned) change->writeback_prio;
-  if (change->writeback_size >= 0)
-    root->writeback_size = (unsigned) change->writeback_size;
-  device->root = (struct store_placement){
-    .prio = (uint8_t) root->prio,
-    .writeback_prio = (uint8_t) root->writeback_prio,
-    .writeback_size = (uint16_t) root->writeback_size,
-  };
-  pthread_mutex_unlock (&device->lock);
+  if (cgroups_set (device->cgroups, path, change, error) == -1)
+    return -1;
+  /* A lower limit is kept from now on. */
+  writeback_kick (device->writeback);
   return 0;
 }
 

@@ -82,6 +82,9 @@ check_cgroup (cfg_t *section, uint64_t memory, const struct config *config,
                               &cgroup->writeback_size, report)
              == -1)
     return -1;
+  cgroup->prio_given = cgroup->prio != INHERITED;
+  cgroup->writeback_prio_given = cgroup->writeback_prio != INHERITED;
+  cgroup->writeback_size_given = cgroup->writeback_size != INHERITED;
   return config_value_size (section, "limit", &rule, &cgroup->limit, report);
 }
 

@@ -120,6 +120,23 @@ check_size (const struct check *check)
 }
 
 static int
+check_shim (const struct check *check)
+{
+  const struct config_setting *setting = config_setting (check->file, "shim");
+  char **shim = &check->config->shim;
+
+  if (setting == NULL || setting->text[0] == '\0')
+    return 0;
+  if (setting->text[0] != '/' && strcmp (setting->text, "bpf") != 0)
+    return config_refuse (check->report, setting->line,
+                          "there is no shim \"%s\"; write \"bpf\", or the "
+                          "whole path of the module's device",
+                          config_excerpt (setting->text).text);
+  *shim = strdup (setting->text);
+  return *shim != NULL ? 0 : config_refuse_memory (check->report);
+}
+
+static int
 check_pool (const struct check *check)
 {
   struct config *config = check->config;
@@ -142,7 +159,11 @@ check_pool (const struct check *check)
     return 0;
   if (config_value_size (section, "limit", &rule, &config->pool_limit,
                          check->report)
-      == -1)
+          == -1
+      || config_value_bool (section, "verify", &config->verify, check->report)
+             == -1
+      || config_value_bool (section, "wipe", &config->wipe, check->report)
+             == -1)
     return -1;
   return config_value_path (section, "state", &config->state, check->report);
 }
@@ -459,9 +480,9 @@ config_check (cfg_t *file, uint64_t memory, struct config *config,
 {
   struct check check = { file, memory, config, report };
 
-  if (check_size (&check) == -1 || check_pool (&check) == -1
-      || check_tiers (&check) == -1 || check_backings (&check) == -1
-      || check_writeback (&check) == -1)
+  if (check_size (&check) == -1 || check_shim (&check) == -1
+      || check_pool (&check) == -1 || check_tiers (&check) == -1
+      || check_backings (&check) == -1 || check_writeback (&check) == -1)
     return -1;
   return config_check_cgroups (file, memory, config, report);
 }

@@ -134,7 +134,8 @@ cfg_t *
 config_grammar_read (const struct config_text *text,
                      struct config_report *report)
 {
-  cfg_opt_t pool[] = { OPTION ("limit"), OPTION ("state"), CFG_END () };
+  cfg_opt_t pool[] = { OPTION ("limit"), OPTION ("state"), OPTION ("verify"),
+                       OPTION ("wipe"), CFG_END () };
   cfg_opt_t tier[]
       = { OPTION ("prio"),  OPTION ("codec"),      OPTION ("level"),
           OPTION ("limit"), OPTION ("demote_age"), OPTION ("group"),
@@ -149,6 +150,7 @@ config_grammar_read (const struct config_text *text,
       = { OPTION ("prio"), OPTION ("writeback_prio"), OPTION ("writeback_size"),
           OPTION ("limit"), CFG_END () };
   cfg_opt_t file[] = { OPTION ("size"),
+                       OPTION ("shim"),
                        SECTION ("pool", pool),
                        TITLED ("tier", tier),
                        TITLED ("backing", backing),

@@ -201,6 +201,7 @@ config_free (struct config *config)
     return;
   free (config->file);
   free (config->state);
+  free (config->shim);
   for (unsigned i = 0; i < config->tiers_count; i++)
     free (config->tiers[i].name);
   for (unsigned i = 0; i < config->backings_count; i++) {

@@ -55,14 +55,19 @@ struct config_cgroup {
   unsigned writeback_prio; /* 1 to 4, 0: never written back */
   unsigned writeback_size; /* bytes stored, 0 to 4096 */
   uint64_t limit;          /* bytes of the pool, 0: none */
+  /* The section itself says so; otherwise it is that of the cgroup above. */
+  bool prio_given, writeback_prio_given, writeback_size_given;
   int line;
 };
 
 struct config {
   char *file;          /* NULL: the embedded default */
   uint64_t size;       /* bytes of the device, a multiple of 4096 */
+  char *shim;          /* NULL, the device of the module, or "bpf" */
   uint64_t pool_limit; /* bytes of memory of all tiers and tables */
   char *state;         /* NULL, or the file that outlives a restart */
+  bool verify; /* checksums of pages in memory, each time they are read */
+  bool wipe;   /* memory of pages that are gone */
   struct config_tier tiers[CONFIG_TIERS]; /* by ascending prio */
   unsigned tiers_count;
   struct config_backing backings[CONFIG_BACKINGS]; /* by ascending prio */

@@ -43,11 +43,6 @@ check_built (const struct config *config)
              config->file);
     return -1;
   }
-  if (config->cgroups_count > 1 || config->cgroups[0].limit)
-    message (MESSAGE_NOTICE,
-             "%s: this version does not know which cgroup a page is of: all "
-             "have the policy of \"/\", and no limit of their own",
-             config->file);
   return 0;
 }
 
@@ -105,25 +100,23 @@ static int
 start_writeback (struct device *device)
 {
   const struct config *config = device->config;
+  struct backing *opened[CONFIG_BACKINGS];
+  char *error = NULL;
 
   device->backings.store = device->store;
   device->backings.lock = &device->lock;
-  for (unsigned i = 0; i < config->backings_count; ++i) {
-    char *error = NULL;
-    struct backing *backing;
+  if (backings_open_all (config, opened, &error) == -1) {
+    int saved_errno = errno;
 
-    if (backings_open (&config->backings[i], &backing, &error) == -1
-        || backings_add (&device->backings, &config->backings[i], backing, true,
-                         &error)
-               == -1) {
-      int saved_errno = errno;
-
-      message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-      free (error);
-      errno = saved_errno;
-      return -1;
-    }
+    message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+    free (error);
+    errno = saved_errno;
+    return -1;
   }
+  /* There is a place for each: the configuration has no more than that. */
+  for (unsigned i = 0; i < config->backings_count; ++i)
+    backings_add (&device->backings, &config->backings[i], opened[i], true,
+                  &error);
   device->writeback = writeback_start (device->store, &device->backings);
   if (!device->writeback) {
     message (MESSAGE_ERROR, "the writeback thread did not start: %m");
@@ -140,18 +133,47 @@ start_writeback (struct device *device)
   return 0;
 }
 
+/* A source of tags that is named must be there; the usual one may come. */
+static int
+check_shim (struct device *device, const char *source)
+{
+  char *error;
+  int saved_errno;
+
+  if (!source || shim_check (device->shim, &error) == 0)
+    return 0;
+  saved_errno = errno;
+  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
+  free (error);
+  errno = saved_errno;
+  return -1;
+}
+
+static int
+start_cgroups (struct device *device)
+{
+  const char *source
+      = device->tag_source ? device->tag_source : device->config->shim;
+
+  device->tags = tags_create ();
+  if (device->tags)
+    device->shim = shim_create (device->tags, source);
+  if (device->shim && check_shim (device, source) == -1)
+    return -1;
+  device->cgroups
+      = cgroups_create (device->store, device->hierarchy, device->config);
+  if (device->shim && device->cgroups)
+    return 0;
+  message (MESSAGE_ERROR, "cgroups could not be followed: %m");
+  return -1;
+}
+
 int
 device_start (struct device *device)
 {
   struct store_options options = store_options_of (device->config);
-  const struct config_cgroup *root = &device->config->cgroups[0];
 
   protect_process ();
-  device->root = (struct store_placement){
-    .prio = (uint8_t) root->prio,
-    .writeback_prio = (uint8_t) root->writeback_prio,
-    .writeback_size = (uint16_t) root->writeback_size,
-  };
   if (store_create (&options, &device->store) == -1) {
     message (MESSAGE_ERROR,
              "no address space for a device of %llu bytes: %m; give a smaller "
@@ -159,10 +181,14 @@ device_start (struct device *device)
              (unsigned long long) options.size);
     return -1;
   }
+  store_set_verify (device->store, device->config->verify);
+  store_set_wipe (device->store, device->config->wipe);
   if (store_start (device->store) == -1) {
     message (MESSAGE_ERROR, "the store's threads did not start: %m");
     return -1;
   }
+  if (start_cgroups (device) == -1)
+    return -1;
   return start_writeback (device);
 }
 
@@ -172,9 +198,14 @@ device_free (struct device *device)
   if (!device)
     return;
   writeback_stop (device->writeback);
+  cgroups_free (device->cgroups);
+  shim_free (device->shim);
+  tags_free (device->tags);
   store_free (device->store);
   backings_close (&device->backings);
   config_free (device->config);
+  free (device->hierarchy);
+  free (device->tag_source);
   pthread_mutex_destroy (&device->lock);
   pthread_mutex_destroy (&device->reload);
   free (device);

@@ -8,7 +8,10 @@
 #include <pthread.h>
 
 #include "policy/backings.h"
+#include "policy/cgroups.h"
 #include "policy/config.h"
+#include "policy/shim.h"
+#include "policy/tags.h"
 #include "policy/writeback.h"
 #include "store/store.h"
 
@@ -20,7 +23,12 @@ struct device {
   struct store *store; /* NULL until it is started */
   struct backings backings;
   struct writeback *writeback;
-  _Atomic struct store_placement root; /* the policy of "/" */
+  char *hierarchy;  /* where cgroup2 is; NULL: to be found.  Before start */
+  char *tag_source; /* of shim_create; NULL: as configured.  Before start */
+  struct cgroups *cgroups;
+  struct tags *tags;
+  struct shim *shim;
+  _Atomic bool tagged; /* a tag may have come; stays so */
 };
 
 /* Read and check the configuration; see tierswap_create. */
@@ -73,12 +81,9 @@ struct device_writeback_change {
 extern int device_set_writeback (struct device *device,
                                  const struct device_writeback_change *change,
                                  char **error);
-struct device_root_change {
-  int64_t prio, writeback_prio, writeback_size;
-};
-extern int device_set_root (struct device *device,
-                            const struct device_root_change *change,
-                            char **error);
+/* The policy of a cgroup, see cgroups_set. */
+extern int device_set_cgroup (struct device *device, const char *path,
+                              const struct cgroup_change *change, char **error);
 
 /* The tier number INDEX, as it is configured now; under the lock.  NULL past
  * the last.

@@ -1,13 +1,32 @@
 libtierswap_la_SOURCES += \
 	server/policy/backings.c \
 	server/policy/backings.h \
+	server/policy/cgroup-nodes.h \
+	server/policy/cgroup-rules.c \
+	server/policy/cgroup-rules.h \
+	server/policy/cgroup-table.c \
+	server/policy/cgroup-table.h \
+	server/policy/cgroup-tree.c \
+	server/policy/cgroup-tree.h \
+	server/policy/cgroups.c \
+	server/policy/cgroups.h \
+	server/policy/cgroups-show.c \
 	server/policy/reload.c \
+	server/policy/write.c \
+	server/policy/write.h \
 	server/policy/writeback.c \
 	server/policy/writeback.h \
 	server/policy/change.c \
 	server/policy/change.h \
 	server/policy/device.c \
 	server/policy/device.h \
+	server/policy/shim.c \
+	server/policy/shim-bpf.c \
+	server/policy/shim-module.c \
+	server/policy/shim-source.h \
+	server/policy/shim.h \
+	server/policy/tags.c \
+	server/policy/tags.h \
 	server/policy/protect.c \
 	server/policy/protect.h \
 	server/policy/config.c \

@@ -17,11 +17,8 @@
 #include "common/message.h"
 #include "policy/config.h"
 #include "policy/protect.h"
+#include "store/region.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif

@@ -61,6 +61,17 @@ check_tiers (const struct config *old, const struct config *new, char **error)
 }
 
 static int
+check_shim (const struct config *old, const struct config *new, char **error)
+{
+  if (same_text (old->shim, new->shim))
+    return 0;
+  return change_refused (error, EBUSY,
+                         "%s: shim cannot be changed while running: restart "
+                         "the server",
+                         new->file);
+}
+
+static int
 check_backing (const struct config *config, const struct config_backing *was,
                const struct config_backing *is, char **error)
 {
@@ -88,7 +99,8 @@ check (struct device *device, const struct config *new, char **error)
     return change_refused (error, EBUSY,
                            "%s: pool.state cannot be changed while running",
                            new->file);
-  if (check_tiers (old, new, error) == -1)
+  if (check_tiers (old, new, error) == -1
+      || check_shim (old, new, error) == -1)
     return -1;
   for (unsigned i = 0; i < old->backings_count; ++i) {
     const struct config_backing *was = &old->backings[i];
@@ -308,7 +320,6 @@ apply (struct device *device, struct config *new, char **error)
 {
   struct opened opened = { .backings = { NULL } };
   struct undo undo = { .resized_count = 0 };
-  const struct config_cgroup *root = &new->cgroups[0];
 
   if (check (device, new, error) == -1
       || open_missing (device, new, &opened, error) == -1
@@ -326,11 +337,9 @@ apply (struct device *device, struct config *new, char **error)
   change_backings (device, new, &opened);
   change_tiers (device, new);
   store_set_pool_limit (device->store, new->pool_limit);
-  device->root = (struct store_placement){
-    .prio = (uint8_t) root->prio,
-    .writeback_prio = (uint8_t) root->writeback_prio,
-    .writeback_size = (uint16_t) root->writeback_size,
-  };
+  cgroups_configure (device->cgroups, new);
+  store_set_verify (device->store, new->verify);
+  store_set_wipe (device->store, new->wipe);
   config_free (device->config);
   device->config = new;
   writeback_configure (device->writeback, &new->writeback);

@@ -134,14 +134,16 @@ collect_all (struct writeback *w)
 /* One pass: how far to go. */
 struct pass {
   struct pick pick;
-  uint32_t least;    /* stored bytes: shorter objects stay */
-  uint64_t down_to;  /* bytes used in the pool; 0: everything that fits */
-  uint64_t max;      /* bytes to write, 0: no bound */
-  unsigned most;     /* segments to look at, 0: no bound */
-  bool seal;         /* open segments too, when the others are gone */
-  uint64_t started;  /* bytes whose writing was started */
-  unsigned progress; /* segments that were written or packed */
-  int error;         /* why it ended early: ENOSPC, EDQUOT */
+  uint32_t least;             /* stored bytes: shorter objects stay */
+  uint64_t down_to;           /* bytes used in the pool, or under the cap; 0:
+                                 everything that fits */
+  uint32_t cap;               /* 0: none */
+  uint64_t max;               /* bytes to write, 0: no bound */
+  unsigned most;              /* segments to look at, 0: no bound */
+  bool seal;                  /* open segments too, when the others are gone */
+  uint64_t started;           /* bytes whose writing was started */
+  unsigned progress;          /* segments that were written or packed */
+  int error;                  /* why it ended early: ENOSPC, EDQUOT */
   const _Atomic bool *cancel; /* NULL: it cannot be called off */
 };
 
@@ -150,10 +152,15 @@ enough (struct writeback *w, const struct pass *pass)
 {
   uint64_t in_flight = (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
 
+  uint64_t used;
+
   if (pass->max && pass->started >= pass->max)
     return true;
-  return pass->down_to
-         && store_memory_used (w->store) <= pass->down_to + in_flight;
+  if (!pass->down_to)
+    return false;
+  used = pass->cap ? store_cap_used (w->store, pass->cap)
+                   : store_memory_used (w->store);
+  return used <= pass->down_to + in_flight;
 }
 
 /* Start to write a claimed segment to BACKING. */
@@ -303,6 +310,40 @@ pass_for (uint32_t age)
   };
 }
 
+/* What writing back a page takes, in nanoseconds, of so many since START. */
+static uint64_t
+pace_since (const struct timespec *start, uint64_t pages)
+{
+  struct timespec end;
+
+  clock_gettime (CLOCK_MONOTONIC, &end);
+  return (uint64_t) ((end.tv_sec - start->tv_sec) * INT64_C (1000000000)
+                     + end.tv_nsec - start->tv_nsec)
+             / pages
+         + 1;
+}
+
+/* First from cgroups that hold their share of the pool at least: what fills it
+ * does not push out what others have.  Only if there is nothing, from all.
+ */
+static void
+run_fair_pass (struct writeback *w, struct pass *pass)
+{
+  struct store_cgroup_set above;
+  struct pass fair = *pass;
+
+  if (store_cgroups_above_share (w->store, &above)) {
+    fair.pick.cgroups = &above;
+    run_pass (w, &fair);
+    if (fair.progress > 0 || enough (w, &fair)) {
+      *pass = fair;
+      pass->pick.cgroups = NULL;
+      return;
+    }
+  }
+  run_pass (w, pass);
+}
+
 /* The pool is above its mark, or writers wait. */
 static bool
 relieve (struct writeback *w)
@@ -313,8 +354,8 @@ relieve (struct writeback *w)
   uint64_t asked = room_asked (w->store);
   struct pass pass = pass_for (0);
   uint64_t used = store_memory_used (w->store);
-  uint64_t began = 0, pages = atomic_load (&w->pages);
-  struct timespec start, end;
+  uint64_t pages = atomic_load (&w->pages);
+  struct timespec start;
 
   pass.seal = room_waited_for (w->store);
   if (!pass.seal && used <= high) {
@@ -326,20 +367,63 @@ relieve (struct writeback *w)
   if (used <= low)
     pass.down_to = used > TIER_RELIEF ? used - TIER_RELIEF : 1;
   pass.most = TURN;
-  run_pass (w, &pass);
+  run_fair_pass (w, &pass);
   if (pass.progress == 0) {
     collect_all (w);
+    if (room_acquit (w->store))
+      return true;
     room_in_vain (w->store, asked);
     room_set_pace (w->store, high, 0);
     return false;
   }
-  clock_gettime (CLOCK_MONOTONIC, &end);
-  began = (uint64_t) ((end.tv_sec - start.tv_sec) * INT64_C (1000000000)
-                      + end.tv_nsec - start.tv_nsec);
+  room_judge (w->store);
   pages = atomic_load (&w->pages) - pages;
   if (pages > 0)
-    room_set_pace (w->store, high, began / pages + 1);
+    room_set_pace (w->store, high, pace_since (&start, pages));
   return true;
+}
+
+/* Segments that are being filled may come on top of a cap. */
+#define CAP_OPEN (2 * EXTENT_BYTES)
+
+/* More is in memory under a cap than it allows: that, and nothing else. */
+static bool
+relieve_cap (struct writeback *w, uint32_t cap)
+{
+  uint64_t limit = store_cap_limit (w->store, cap);
+  uint64_t pages = atomic_load (&w->pages);
+  struct store_cgroup_set under;
+  struct pass pass = pass_for (0);
+  struct timespec start;
+
+  store_cgroups_under (w->store, cap, &under);
+  pass.pick.cgroups = &under;
+  pass.cap = cap;
+  pass.down_to = limit - limit / 8;
+  pass.most = TURN;
+  pass.seal = store_cap_used (w->store, cap) > limit + CAP_OPEN;
+  clock_gettime (CLOCK_MONOTONIC, &start);
+  run_pass (w, &pass);
+  if (pass.progress == 0) {
+    if (!enough (w, &pass))
+      room_set_cap_pace (w->store, cap, 0);
+    return false;
+  }
+  pages = atomic_load (&w->pages) - pages;
+  if (pages > 0)
+    room_set_cap_pace (w->store, cap, pace_since (&start, pages));
+  return true;
+}
+
+static bool
+relieve_caps (struct writeback *w)
+{
+  bool did = false;
+
+  store_count_caps (w->store);
+  for (uint32_t cap = 0; (cap = store_caps_above (w->store, cap)) != 0;)
+    did |= relieve_cap (w, cap);
+  return did;
 }
 
 static bool
@@ -576,6 +660,7 @@ run_command (struct writeback *w)
     pass.pick.before = (uint32_t) seconds ();
   if (command->cgroup >= 0)
     pass.pick.cgroup = (uint32_t) command->cgroup;
+  pass.pick.cgroups = command->cgroups;
   if (command->tier >= 0)
     pass.pick.tier = (uint32_t) command->tier;
   collect_all (w);
@@ -628,6 +713,7 @@ run (void *data)
     bool did = false;
 
     new_day (w);
+    did |= relieve_caps (w);
     did |= relieve (w);
     did |= run_command (w);
     did |= drain (w);

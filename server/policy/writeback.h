@@ -4,14 +4,17 @@
  * One thread moves segments, many at once in flight.  It works
  *   - when the pool is above `high` percent of its limit, down to `low`, and
  *     whenever a writer finds no room;
+ *   - when cgroups have more in memory than the cap they are under allows, and
+ *     then only their own;
  *   - when segments were not written to for `age` seconds;
  *   - by command;
  *   - to demote pages into denser memory tiers, by the tiers' demote_age;
  *   - to drain backings, and to merge sparse extents when free ones run low.
  * The coldest segment goes first, those of tiers with higher prio numbers
- * before others.  A segment is written as it is if nearly all of it is live and
- * no page of it was read since; else its pages are packed with others first,
- * and those read since stay in memory.
+ * before others; under pressure those of cgroups that hold at least an equal
+ * share of the pool before all others.  A segment is written as it is if nearly
+ * all of it is live and no page of it was read since; else its pages are packed
+ * with others first, and those read since stay in memory.
  */
 #ifndef TIERSWAP_WRITEBACK_H
 #define TIERSWAP_WRITEBACK_H
@@ -35,9 +38,11 @@ struct writeback_counters {
 
 /* What a command writes back. */
 struct writeback_command {
-  uint32_t age;               /* seconds untouched at least */
-  uint32_t least;             /* stored bytes at least */
-  int64_t cgroup;             /* index, or -1 for all */
+  uint32_t age;   /* seconds untouched at least */
+  uint32_t least; /* stored bytes at least */
+  int64_t cgroup; /* index, or -1 for all */
+  /* Those of these cgroups only; NULL: of any. */
+  const struct store_cgroup_set *cgroups;
   int tier;                   /* index, or -1 for all */
   uint64_t max;               /* bytes, 0: all there is */
   const _Atomic bool *cancel; /* becomes true when it shall end; NULL: never */

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "store/append.h"
+#include "store/room.h"
 
 /* Frames that only the cleaner may take: it needs one to move objects to
  * before it can give any back.  That is enough for one owner; where many
@@ -18,6 +15,12 @@
 #define POOL_HEADROOM 2
 #define TIER_HEADROOM 1
 #define OVERDRAFT 16
+
+/* Frames that are kept for cgroups that write less than others: a part of the
+ * pool, and no more than 4 MiB.
+ */
+#define OTHERS_SHARE 16
+#define OTHERS_MOST 16
 
 uint32_t
 store_seconds (void)
@@ -105,6 +108,22 @@ pool_frames_limit (struct store *store, bool cleaner)
       POOL_HEADROOM, cleaner);
 }
 
+/* Frames that a writer leaves to others: one that fills the pool faster than
+ * they do.
+ */
+static uint64_t
+kept_for_others (struct store *store, uint32_t owner)
+{
+  uint64_t limit;
+
+  if (!atomic_load_explicit (&store->room.contended, memory_order_relaxed)
+      || !room_is_heavy (store, owner_cgroup (owner)))
+    return 0;
+  limit = pool_frames_limit (store, false);
+  return limit / OTHERS_SHARE < OTHERS_MOST ? limit / OTHERS_SHARE
+                                            : OTHERS_MOST;
+}
+
 static void
 note_peak (struct store *store)
 {
@@ -116,42 +135,40 @@ note_peak (struct store *store)
     ;
 }
 
-static void
-tell_waiters (struct store *store)
-{
-  atomic_fetch_add (&store->room.freed, 1);
-  if (atomic_load (&store->room.waiters) == 0)
-    return;
-  syscall (SYS_futex, &store->room.freed, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
-           NULL, 0);
-}
-
 void
 segment_give_frame (struct store *store, uint32_t owner, uint32_t frame)
 {
   struct tier *tier = &store->tiers[owner_tier (owner)];
 
   atomic_store (&store->arena.segments[frame], 0);
+  if (atomic_load_explicit (&store->wipe, memory_order_relaxed))
+    memset (arena_frame (&store->arena, frame), 0, FRAME_BYTES);
   arena_give (&store->arena, frame);
+  cgroup_count_frame (store, owner_cgroup (owner), -1);
   atomic_fetch_sub (&tier->frames, 1);
   atomic_fetch_sub (&store->frames, 1);
   if (atomic_load_explicit (&tier->full, memory_order_relaxed))
     atomic_store (&tier->full, false);
-  tell_waiters (store);
+  room_tell_waiters (store);
 }
 
-/* Count one more frame of TIER and take it: the frame, or enum room. */
+/* Count one more frame for OWNER and take it: the frame, or enum room. */
 static int64_t
-take_frame (struct store *store, struct tier *tier, bool cleaner)
+take_frame (struct store *store, uint32_t owner, bool cleaner)
 {
+  struct tier *tier = &store->tiers[owner_tier (owner)];
   uint32_t frame;
 
   if (!count_frame (&tier->frames, tier_frames_limit (store, tier, cleaner)))
     return ROOM_TIER_FULL;
-  if (count_frame (&store->frames, pool_frames_limit (store, cleaner))) {
+  if (count_frame (&store->frames,
+                   pool_frames_limit (store, cleaner)
+                       - (cleaner ? 0 : kept_for_others (store, owner)))) {
     frame = arena_take (&store->arena);
-    if (frame != FRAME_NONE)
+    if (frame != FRAME_NONE) {
+      cgroup_count_frame (store, owner_cgroup (owner), 1);
       return frame;
+    }
     atomic_fetch_sub (&store->frames, 1);
   }
   atomic_fetch_sub (&tier->frames, 1);
@@ -161,7 +178,7 @@ take_frame (struct store *store, struct tier *tier, bool cleaner)
 uint32_t
 segment_take_frame (struct store *store, uint32_t owner)
 {
-  int64_t frame = take_frame (store, &store->tiers[owner_tier (owner)], true);
+  int64_t frame = take_frame (store, owner, true);
 
   return frame < 0 ? FRAME_NONE : (uint32_t) frame;
 }
@@ -171,7 +188,7 @@ static int64_t
 segment_open (struct store *store, uint32_t owner, bool cleaner)
 {
   struct tier *tier = &store->tiers[owner_tier (owner)];
-  int64_t frame = take_frame (store, tier, cleaner);
+  int64_t frame = take_frame (store, owner, cleaner);
   uint64_t control, open;
   uint32_t number;
   struct segment *segment;
@@ -185,6 +202,7 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   }
 
   segment = store_segment (store, number);
+  atomic_fetch_add (&store->cgroup[owner_cgroup (owner)].segments, 1);
   segment->codec = tier->kind;
   atomic_store (&segment->owner, owner);
   atomic_store (&segment->contents, 0);
@@ -203,9 +221,10 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
 
 /* Put a segment at the new end of its list.  Under the owner's lock. */
 static void
-list_add (struct store *store, struct owner *owner, uint32_t number,
+list_add (struct store *store, uint32_t owner_number, uint32_t number,
           enum stream stream)
 {
+  struct owner *owner = &store->owners[owner_number];
   struct segment *segment = store_segment (store, number);
 
   segment->stream = stream;
@@ -217,6 +236,17 @@ list_add (struct store *store, struct owner *owner, uint32_t number,
     owner->list[stream].oldest = number + 1;
   owner->list[stream].newest = number + 1;
   segment->listed = true;
+  atomic_fetch_or (&store->cgroup[owner_cgroup (owner_number)].listed,
+                   owner_bit (owner_number));
+}
+
+static bool
+owner_lists_empty (const struct owner *owner)
+{
+  for (unsigned stream = 0; stream < STREAMS; ++stream)
+    if (owner->list[stream].oldest)
+      return false;
+  return true;
 }
 
 static void
@@ -236,13 +266,16 @@ list_remove (struct store *store, uint32_t owner_number, uint32_t number)
     else
       owner->list[segment->stream].newest = segment->older;
     segment->listed = false;
+    if (owner_lists_empty (owner))
+      atomic_fetch_and (&store->cgroup[owner_cgroup (owner_number)].listed,
+                        ~owner_bit (owner_number));
   }
   pthread_mutex_unlock (&owner->lock);
 }
 
 /* Under the owner's lock. */
 static void
-segment_seal (struct store *store, struct owner *owner, uint32_t number,
+segment_seal (struct store *store, uint32_t owner, uint32_t number,
               enum stream stream)
 {
   struct segment *segment = store_segment (store, number);
@@ -286,6 +319,7 @@ segment_try_free (struct store *store, uint32_t number)
   owner = atomic_load (&segment->owner);
   list_remove (store, owner, number);
   give_place (store, owner, atomic_load (&segment->place));
+  atomic_fetch_sub (&store->cgroup[owner_cgroup (owner)].segments, 1);
   segments_give (&store->segments, number);
 }
 
@@ -346,7 +380,7 @@ segment_move (struct store *store, uint32_t number, uint64_t place)
   if (place_is_frame (place)) {
     atomic_store (&store->arena.segments[place_number (place)], number + 1);
     pthread_mutex_lock (&owner->lock);
-    list_add (store, owner, number, STREAM_SURVIVORS);
+    list_add (store, owner_number, number, STREAM_SURVIVORS);
     pthread_mutex_unlock (&owner->lock);
   }
   else
@@ -404,6 +438,27 @@ store_release (struct store *store, slot_word word)
   }
 }
 
+/* Make NUMBER (+ 1, or 0 for none) the open segment.  Under the owner's lock.
+ */
+static void
+set_open (struct store *store, uint32_t owner_number, enum stream stream,
+          uint32_t number)
+{
+  struct owner *owner = &store->owners[owner_number];
+  struct store_cgroup *cgroup = &store->cgroup[owner_cgroup (owner_number)];
+  bool any = number != 0;
+
+  if (!number != !atomic_load (&owner->open[stream]))
+    atomic_fetch_add (&store->begun, number ? 1 : UINT32_MAX);
+  atomic_store (&owner->open[stream], number);
+  for (unsigned i = 0; i < STREAMS && !any; ++i)
+    any = atomic_load (&owner->open[i]) != 0;
+  if (any)
+    atomic_fetch_or (&cgroup->open, owner_bit (owner_number));
+  else
+    atomic_fetch_and (&cgroup->open, ~owner_bit (owner_number));
+}
+
 /* Replace OWNER's open segment of STREAM, found full as OPEN, by a new one. */
 static int
 advance (struct store *store, uint32_t owner_number, enum stream stream,
@@ -422,14 +477,16 @@ advance (struct store *store, uint32_t owner_number, enum stream stream,
     pthread_mutex_unlock (&owner->lock);
     return (int) number;
   }
-  atomic_store (&owner->open[stream], (uint32_t) number + 1);
+  set_open (store, owner_number, stream, (uint32_t) number + 1);
   if (open)
-    segment_seal (store, owner, open - 1, stream);
+    segment_seal (store, owner_number, open - 1, stream);
   pthread_mutex_unlock (&owner->lock);
 
   if (open)
     segment_try_free (store, open - 1);
   atomic_fetch_add (&store->opened, 1);
+  if (!cleaner)
+    cgroup_note_load (store, owner_cgroup (owner_number));
   return 0;
 }
 
@@ -455,7 +512,7 @@ write_fillers (struct store *store, const struct reservation *r,
   for (uint32_t i = 0; i < r->count; i = append_next (list, r->count, i)) {
     struct object *filler = (struct object *) at;
 
-    filler->slot = UINT32_MAX;
+    filler->slot = OBJECT_FILLER;
     filler->checksum = 0;
     filler->size = list[i].object->size;
     at += object_units (filler) * OBJECT_UNIT;
@@ -649,8 +706,8 @@ owner_seal (struct store *store, uint32_t owner_number, enum stream stream,
           || atomic_load (&segment->time) > before))
     open = 0;
   if (open) {
-    atomic_store (&owner->open[stream], 0);
-    segment_seal (store, owner, open - 1, stream);
+    set_open (store, owner_number, stream, 0);
+    segment_seal (store, owner_number, open - 1, stream);
   }
   pthread_mutex_unlock (&owner->lock);
   if (open)

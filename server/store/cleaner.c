@@ -196,10 +196,10 @@ take_victim (struct store *store, uint32_t tier, uint32_t dead_units)
 
 /* Where the objects of a segment go that is emptied. */
 static struct append_target
-target_of (struct segment *segment, enum stream stream)
+target_of (struct store *store, struct segment *segment, enum stream stream)
 {
   return (struct append_target){
-    .owner = atomic_load (&segment->owner),
+    .owner = cgroup_home (store, atomic_load (&segment->owner), stream),
     .stream = stream,
     .time = atomic_load_explicit (&segment->time, memory_order_relaxed),
     .cleaner = true,
@@ -253,9 +253,9 @@ cleaner_empty (struct store *store, uint32_t number,
 {
   struct segment *segment = store_segment (store, number);
   struct walk walk = walk_start (store, number);
-  struct append_target cold
-      = target_of (segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
-  struct append_target stay = target_of (segment, STREAM_SURVIVORS);
+  struct append_target cold = target_of (
+      store, segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
+  struct append_target stay = target_of (store, segment, STREAM_SURVIVORS);
   struct append live[WALK_OBJECTS], going[WALK_OBJECTS], staying[WALK_OBJECTS];
   unsigned count;
   uint64_t bytes = 0;

@@ -169,7 +169,9 @@ demote_neighbours (struct demotion *d, struct append *list, unsigned count)
     const struct object *object = list[i].object;
     int r = 0;
 
-    if (slot_length (list[i].expected) == PAGE_BYTES)
+    if (!worker_may_remake (d->worker, &list[i]))
+      r = keep (d, &list[i], 1);
+    else if (slot_length (list[i].expected) == PAGE_BYTES)
       r = demote_pages (d, &list[i], 1, object->bytes);
     else if (worker_unpack (d->worker, d->segment->codec, object, list[i].slot,
                             list[i].expected,
@@ -260,8 +262,11 @@ demote_segment (struct store *store, uint32_t number)
     .tier = tier,
     .walk = walk_start (store, number),
     .down
-    = { .owner = owner_index (owner_cgroup (owner), tier % STORE_TIERS,
-                              owner_class (owner)),
+    = { .owner
+        = cgroup_home (store,
+                       owner_index (owner_cgroup (owner), tier % STORE_TIERS,
+                                    owner_class (owner)),
+                       STREAM_SURVIVORS),
         .stream = STREAM_SURVIVORS,
         .time = atomic_load_explicit (&segment->time, memory_order_relaxed) },
     /* What stays is young again: it was read, or demoting it is no use. */

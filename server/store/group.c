@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "store/group.h"
@@ -23,6 +24,13 @@ group_page (struct worker *worker, enum codec_kind kind,
   const unsigned char *data;
   uint32_t length;
 
+  /* Memory is trusted, but not with a length that leads out of the segment: a
+   * word that came back from a backing may not be of what stands there.
+   */
+  if (!word_is_of (word, slot, object) || object_length (object) < 2) {
+    errno = EIO;
+    return NULL;
+  }
   word &= ~SLOT_REFERENCED;
   if (worker->group.word != word) {
     group_forget (worker);
@@ -98,8 +106,9 @@ group_gather (struct worker *worker, const struct segment *segment,
 {
   /* What was read before may be of a segment that is another one by now. */
   group_forget (worker);
-  if (!group_page (worker, segment->codec, list[0].object, list[0].slot,
-                   list[0].expected))
+  if (!worker_may_remake (worker, &list[0])
+      || !group_page (worker, segment->codec, list[0].object, list[0].slot,
+                      list[0].expected))
     return false;
   worker->group.word = 0;
   for (unsigned i = 0; i < count; ++i)

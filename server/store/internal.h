@@ -10,6 +10,7 @@
 
 #include "backing/backing.h"
 #include "common/wake.h"
+#include "store/cgroup.h"
 #include "store/frame.h"
 #include "store/segment.h"
 #include "store/slots.h"
@@ -90,6 +91,11 @@ struct room_wait {
    * one page takes; 0: not now.
    */
   _Atomic uint64_t throttle_from, page_nanoseconds;
+  /* Cgroups whose load is at least this cause the pressure: only they are
+   * slowed down, and where others write too the last frames are not theirs.
+   */
+  _Atomic uint32_t fair_load;
+  _Atomic bool contended;
 };
 
 struct store {
@@ -100,14 +106,21 @@ struct store {
   struct owner *owners; /* by owner_index, sparse */
   struct tier tiers[STORE_TIERS];
   _Atomic uint64_t pool_limit;
-  _Atomic uint32_t frames;    /* in use, of all tiers */
-  _Atomic uint32_t lowered;   /* frames in use when the limit was set last */
-  _Atomic uint32_t overdraft; /* cleaners that need more than the headroom */
-  _Atomic uint64_t peak;      /* most bytes ever used */
-  _Atomic uint64_t *same;     /* same-filled pages, by cgroup */
-  _Atomic uint32_t cgroups;   /* those below this number have pages */
-  _Atomic uint64_t opened;    /* segments ever opened */
-  _Atomic uint64_t looked;    /* segments ever looked at to pick one */
+  _Atomic uint32_t frames;     /* in use, of all tiers */
+  _Atomic uint32_t lowered;    /* frames in use when the limit was set last */
+  _Atomic uint32_t overdraft;  /* cleaners that need more than the headroom */
+  _Atomic uint64_t peak;       /* most bytes ever used */
+  _Atomic uint64_t *same;      /* same-filled pages, by cgroup */
+  _Atomic uint32_t cgroups;    /* those below this number have pages */
+  struct store_cgroup *cgroup; /* by index, sparse */
+  struct store_cap *caps;      /* by number, sparse */
+  _Atomic uint32_t caps_count; /* those below this number may be in use */
+  _Atomic uint32_t begun;      /* open segments */
+  _Atomic uint64_t opened;     /* segments ever opened */
+  _Atomic uint64_t looked;     /* segments ever looked at to pick one */
+  _Atomic bool verify;         /* objects in memory, each time they are read */
+  _Atomic bool wipe;           /* frames, when they are given back */
+  _Atomic bool told_damage;    /* an object in memory was found damaged */
   struct cleaner cleaner;
   struct store_backing backings[STORE_BACKINGS];
   struct room_wait room;
@@ -157,6 +170,13 @@ tier_after (struct store *store, unsigned tier)
 }
 
 #define STORE_OWNERS (SLOT_CGROUPS * STORE_TIERS * STORE_CLASSES)
+
+/* The bit of OWNER in the words of its cgroup. */
+static inline uint32_t
+owner_bit (uint32_t owner)
+{
+  return UINT32_C (1) << owner % (STORE_TIERS * STORE_CLASSES);
+}
 
 static inline struct segment *
 store_segment (struct store *store, uint32_t number)

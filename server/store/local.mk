@@ -3,7 +3,10 @@ libtierswap_la_SOURCES += \
 	server/store/append.h \
 	server/store/backed.c \
 	server/store/backed.h \
+	server/store/cgroup.c \
+	server/store/cgroup.h \
 	server/store/check.c \
+	server/store/check.h \
 	server/store/cleaner.c \
 	server/store/cleaner.h \
 	server/store/codec.c \
@@ -18,6 +21,7 @@ libtierswap_la_SOURCES += \
 	server/store/internal.h \
 	server/store/mover.c \
 	server/store/mover.h \
+	server/store/object.c \
 	server/store/object.h \
 	server/store/page.h \
 	server/store/pick.c \

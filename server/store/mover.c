@@ -171,29 +171,13 @@ mover_load (struct mover *mover, uint32_t number)
   return 0;
 }
 
-/* The headers of what was read lead from one object to the next up to the
- * tail, and each object is unharmed.
- */
 static bool
 frame_valid (struct store *store, const struct move *move)
 {
   uint32_t tail = control_tail (
       atomic_load (&store_segment (store, move->moved.segment)->control));
-  const unsigned char *base = arena_frame (&store->arena, move->frame);
-  uint32_t offset = 0;
 
-  while (offset < tail) {
-    const struct object *object
-        = (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
-
-    if (object_length (object) == 0 || object_share (object) > PAGE_BYTES
-        || object_units (object) > tail - offset)
-      return false;
-    if (object->slot != UINT32_MAX && !object_unharmed (object))
-      return false;
-    offset += object_units (object);
-  }
-  return true;
+  return objects_valid (arena_frame (&store->arena, move->frame), tail);
 }
 
 static void

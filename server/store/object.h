@@ -157,6 +157,7 @@ object_checksum (uint32_t slot, const void *bytes, uint32_t length)
   return (uint32_t) XXH3_64bits_withSeed (bytes, length, slot);
 }
 
+/* Is what is stored as it was?  The header has to make sense. */
 static inline bool
 object_unharmed (const struct object *object)
 {
@@ -164,5 +165,18 @@ object_unharmed (const struct object *object)
          == object_checksum (object->slot, object->bytes,
                              object_length (object));
 }
+
+/* Nobody's object, which fills space that was reserved in vain. */
+#define OBJECT_FILLER UINT32_MAX
+
+/* Does the header of what may be anything make sense, and a group's members
+ * with it, where ROOM units are left?
+ */
+extern bool object_header_valid (const struct object *object, uint32_t room);
+
+/* Do the headers of what may be anything lead from one object to the next up to
+ * TAIL units from BASE, and is each object unharmed?
+ */
+extern bool objects_valid (const void *base, uint32_t tail);
 
 #endif /* TIERSWAP_OBJECT_H */

@@ -45,9 +45,12 @@ look_at_list (struct store *store, struct owner *owner, enum stream stream,
   pthread_mutex_unlock (&owner->lock);
 }
 
-/* Do something with each owner that fits, of one tier. */
+/* Do something with each owner that fits, of one tier, and is in the words
+ * that WORD chooses of its cgroup.
+ */
 static void
 each_owner (struct store *store, const struct pick *pick, unsigned tier,
+            uint32_t (*word) (const struct store_cgroup *cgroup),
             void (*act) (struct store *store, uint32_t owner,
                          const struct pick *pick, void *data),
             void *data)
@@ -58,10 +61,29 @@ each_owner (struct store *store, const struct pick *pick, unsigned tier,
     first = pick->cgroup;
     end = first < end ? first + 1 : first;
   }
-  for (uint32_t cgroup = first; cgroup < end; ++cgroup)
+  for (uint32_t cgroup = first; cgroup < end; ++cgroup) {
+    uint32_t classes = word (&store->cgroup[cgroup]) >> tier * STORE_CLASSES
+                       & pick->classes & ((1u << STORE_CLASSES) - 1);
+
+    if (!classes
+        || (pick->cgroups && !store_cgroup_set_has (pick->cgroups, cgroup)))
+      continue;
     for (unsigned class = 0; class < STORE_CLASSES; ++class)
-      if (pick->classes & 1u << class)
+      if (classes & 1u << class)
         act (store, owner_index (cgroup, tier, class), pick, data);
+  }
+}
+
+static uint32_t
+listed (const struct store_cgroup *cgroup)
+{
+  return atomic_load_explicit (&cgroup->listed, memory_order_relaxed);
+}
+
+static uint32_t
+open_ones (const struct store_cgroup *cgroup)
+{
+  return atomic_load_explicit (&cgroup->open, memory_order_relaxed);
 }
 
 static void
@@ -83,7 +105,7 @@ pick_coldest (struct store *store, const struct pick *pick)
     for (unsigned tries = 0; tries < LOOK_AHEAD; ++tries) {
       struct coldest coldest = { SEGMENT_NONE, 0 };
 
-      each_owner (store, pick, i, look_at_owner, &coldest);
+      each_owner (store, pick, i, listed, look_at_owner, &coldest);
       if (coldest.number == SEGMENT_NONE)
         break;
       if (segment_claim (store, coldest.number)) {
@@ -116,7 +138,7 @@ pick_seal (struct store *store, const struct pick *pick)
 
   for (unsigned i = 0; i < STORE_TIERS; ++i)
     if (pick->tier == PICK_ANY || pick->tier == i)
-      each_owner (store, pick, i, seal_owner, &sealed);
+      each_owner (store, pick, i, open_ones, seal_owner, &sealed);
   return sealed;
 }
 

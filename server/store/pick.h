@@ -9,13 +9,16 @@
 #include <stdint.h>
 
 struct store;
+struct store_cgroup_set;
 
 #define PICK_ANY UINT32_MAX
 #define PICK_NONE UINT32_MAX
 
 struct pick {
-  uint32_t tier;    /* index, or PICK_ANY: those of higher prio number first */
-  uint32_t cgroup;  /* index, or PICK_ANY */
+  uint32_t tier;   /* index, or PICK_ANY: those of higher prio number first */
+  uint32_t cgroup; /* index, or PICK_ANY */
+  /* Only those of these cgroups; NULL: of any. */
+  const struct store_cgroup_set *cgroups;
   unsigned classes; /* a bit a writeback class that may be picked */
   bool packed;      /* only those packed for writeback */
   uint32_t before;  /* written until this second of the monotonic clock */

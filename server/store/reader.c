@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/message.h"
 #include "store/group.h"
 #include "store/page.h"
 #include "store/reader.h"
@@ -16,6 +17,25 @@ mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
       && atomic_compare_exchange_strong (&store->slots.words[slot], &word,
                                          word | SLOT_REFERENCED))
     atomic_fetch_add_explicit (&segment->referenced, 1, memory_order_relaxed);
+}
+
+/* Is an object in memory as it was stored, where that is asked for? */
+static bool
+unharmed (struct store *store, const struct object *object, uint64_t slot,
+          slot_word word)
+{
+  if (!atomic_load_explicit (&store->verify, memory_order_relaxed)
+      || (word_is_of (word, slot, object) && object_unharmed (object)))
+    return true;
+  if (!atomic_exchange (&store->told_damage, true))
+    message (
+        MESSAGE_ERROR,
+        "page %llu was damaged in memory, and reads as an error: have this "
+        "machine's memory tested (further ones are only counted as read "
+        "errors)",
+        (unsigned long long) slot);
+  errno = EIO;
+  return false;
 }
 
 /* Read a page that is in memory, or hold the segment of one that is not.
@@ -65,7 +85,10 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
                                                 (uint32_t) place_number (place))
                                    + (uint64_t) slot_units (word)
                                          * OBJECT_UNIT);
-    r = worker_unpack (worker, segment->codec, object, slot, word, page);
+    if (unharmed (store, object, slot, word))
+      r = worker_unpack (worker, segment->codec, object, slot, word, page);
+    else
+      r = -1;
     if (r == 0)
       mark_referenced (store, segment, slot, word);
     *reading = (struct reading){ word, 0, CONTROL_PIN };

@@ -3,17 +3,8 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <sys/mman.h>
 
 #include "store/region.h"
-
-/* In kernels since 5.18 and 5.14, in glibc headers later than Debian 12's. */
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 
 #define MEMORY_PAGE 4096
 

@@ -6,6 +6,17 @@
 #define TIERSWAP_REGION_H
 
 #include <stddef.h>
+#include <sys/mman.h>
+
+/* In kernels since 5.18 and 5.14, in headers of glibc later than Debian 12's.
+ */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* Reserve LENGTH bytes, zeros, not yet backed by memory.  NULL with errno.
  * Huge pages are off: a region is given back in small pieces.

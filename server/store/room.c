@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -56,6 +57,16 @@ room_freed (struct store *store)
   return atomic_load (&store->room.freed);
 }
 
+void
+room_tell_waiters (struct store *store)
+{
+  atomic_fetch_add (&store->room.freed, 1);
+  if (atomic_load (&store->room.waiters) == 0)
+    return;
+  syscall (SYS_futex, &store->room.freed, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
+           NULL, 0);
+}
+
 bool
 room_wait (struct store *store, struct worker *worker, uint32_t freed)
 {
@@ -97,31 +108,78 @@ room_watch (struct store *store)
     wake_ring (writer);
 }
 
-/* The nearer the pool is to its limit, the longer: at the limit a page costs
- * twice the time that writing one back takes, half way there a quarter of
- * that.
+bool
+room_is_heavy (struct store *store, uint32_t cgroup)
+{
+  return cgroup_load (store, cgroup, store_seconds ())
+         >= atomic_load_explicit (&store->room.fair_load, memory_order_relaxed);
+}
+
+/* Nanoseconds to wait for pages of which writing one back takes PAGE.  The
+ * nearer USED is from START to LIMIT, the longer: at the limit a page costs
+ * twice that time, half way there a quarter of it.
  */
+static uint64_t
+slow_down (uint64_t page, uint64_t count, uint64_t used, uint64_t start,
+           uint64_t limit)
+{
+  double share;
+
+  if (used <= start || start >= limit)
+    return 0;
+  share = (double) (used - start) / (double) (limit - start);
+  if (share > 1)
+    share = 1;
+  return (uint64_t) (2 * share * share * (double) (page * count));
+}
+
 void
-room_throttle (struct store *store, uint64_t count)
+room_watch_cap (struct store *store, uint32_t cgroup)
+{
+  uint32_t cap
+      = atomic_load_explicit (&store->cgroup[cgroup].cap, memory_order_relaxed);
+  struct wake *writer = atomic_load (&store->room.writer);
+  uint64_t limit = cap ? store_cap_limit (store, cap) : 0;
+
+  if (limit && writer && store_cap_used (store, cap) > limit)
+    wake_ring (writer);
+}
+
+/* How long one is to wait who is under a cap. */
+static uint64_t
+slow_down_capped (struct store *store, uint32_t number, uint64_t count)
+{
+  struct store_cap *cap = &store->caps[number];
+  uint64_t limit = atomic_load_explicit (&cap->limit, memory_order_relaxed);
+  uint64_t page
+      = atomic_load_explicit (&cap->page_nanoseconds, memory_order_relaxed);
+
+  if (limit == 0 || page == 0)
+    return 0;
+  return slow_down (page, count, store_cap_used (store, number), limit,
+                    limit + limit / 8);
+}
+
+void
+room_throttle (struct store *store, uint32_t cgroup, uint64_t count)
 {
   struct room_wait *room = &store->room;
   uint64_t page
       = atomic_load_explicit (&room->page_nanoseconds, memory_order_relaxed);
-  uint64_t start
-      = atomic_load_explicit (&room->throttle_from, memory_order_relaxed);
-  uint64_t limit, used, wait;
-  double share;
+  uint32_t cap
+      = atomic_load_explicit (&store->cgroup[cgroup].cap, memory_order_relaxed);
+  uint64_t wait = 0, more;
 
-  if (page == 0)
-    return;
-  used = store_memory_used (store);
-  limit = atomic_load_explicit (&store->pool_limit, memory_order_relaxed);
-  if (used <= start || start >= limit)
-    return;
-  share = (double) (used - start) / (double) (limit - start);
-  if (share > 1)
-    share = 1;
-  wait = (uint64_t) (2 * share * share * (double) (page * count));
+  if (cap)
+    wait = slow_down_capped (store, cap, count);
+  if (page && room_is_heavy (store, cgroup)) {
+    more = slow_down (
+        page, count, store_memory_used (store),
+        atomic_load_explicit (&room->throttle_from, memory_order_relaxed),
+        atomic_load_explicit (&store->pool_limit, memory_order_relaxed));
+    if (more > wait)
+      wait = more;
+  }
   if (wait > THROTTLE_MOST)
     wait = THROTTLE_MOST;
   if (wait > 50000)
@@ -159,4 +217,41 @@ room_set_pace (struct store *store, uint64_t high, uint64_t page_nanoseconds)
   atomic_store (&store->room.high, high);
   atomic_store (&store->room.throttle_from, high);
   atomic_store (&store->room.page_nanoseconds, page_nanoseconds);
+}
+
+void
+room_set_cap_pace (struct store *store, uint32_t cap, uint64_t page_nanoseconds)
+{
+  atomic_store (&store->caps[cap].page_nanoseconds, page_nanoseconds);
+}
+
+void
+room_judge (struct store *store)
+{
+  uint32_t cgroups = atomic_load (&store->cgroups), now = store_seconds ();
+  uint64_t total = 0, fair;
+  uint32_t active = 0;
+
+  for (uint32_t i = 0; i < cgroups; ++i) {
+    uint32_t load = cgroup_load (store, i, now);
+
+    total += load;
+    active += load > 0;
+  }
+  fair = active ? total / active : 0;
+  if (fair > UINT32_MAX)
+    fair = UINT32_MAX;
+  atomic_store (&store->room.fair_load, fair > 0 ? (uint32_t) fair : 1);
+  atomic_store (&store->room.contended, active > 1);
+}
+
+bool
+room_acquit (struct store *store)
+{
+  atomic_store (&store->room.fair_load, 0);
+  if (!atomic_exchange (&store->room.contended, false)
+      || !room_waited_for (store))
+    return false;
+  room_tell_waiters (store);
+  return true;
 }

@@ -29,6 +29,9 @@ extern bool room_clean (struct store *store, unsigned tier, int full);
  */
 extern uint32_t room_freed (struct store *store);
 
+/* A frame was given back. */
+extern void room_tell_waiters (struct store *store);
+
 /* Ask for writeback and wait until more frames than FREED were given back.
  * False if nothing can be written back, or the request has waited long
  * enough.
@@ -36,15 +39,22 @@ extern uint32_t room_freed (struct store *store);
 extern bool room_wait (struct store *store, struct worker *worker,
                        uint32_t freed);
 
-/* After COUNT pages were stored: wait a little if the pool fills faster than
- * writeback empties it.
+/* After COUNT pages of CGROUP were stored: wait a little if it fills the pool
+ * faster than writeback empties it, or its cap.
  */
-extern void room_throttle (struct store *store, uint64_t count);
+extern void room_throttle (struct store *store, uint32_t cgroup,
+                           uint64_t count);
+
+/* Does CGROUP write at least its share of what is written now? */
+extern bool room_is_heavy (struct store *store, uint32_t cgroup);
 
 /* After a segment was opened: wake writeback when the pool is above the mark
  * that it was told of.
  */
 extern void room_watch (struct store *store);
+
+/* The same for the cap that CGROUP is under. */
+extern void room_watch_cap (struct store *store, uint32_t cgroup);
 
 /* Of who writes back.  WRITER is woken when there is something to do; NULL:
  * nobody writes back any more.
@@ -65,5 +75,19 @@ extern void room_in_vain (struct store *store, uint64_t asked);
  */
 extern void room_set_pace (struct store *store, uint64_t high,
                            uint64_t page_nanoseconds);
+
+/* The same for what is under a cap. */
+extern void room_set_cap_pace (struct store *store, uint32_t cap,
+                               uint64_t page_nanoseconds);
+
+/* Find out who causes the pressure: only they are slowed down from then on, and
+ * the last frames are not theirs.
+ */
+extern void room_judge (struct store *store);
+
+/* Nobody is told apart any more, and all frames are everybody's.  True if that
+ * gives room to somebody who waits.
+ */
+extern bool room_acquit (struct store *store);
 
 #endif /* TIERSWAP_ROOM_H */

@@ -17,6 +17,8 @@ count_workers (struct store *store, struct store_statistics *s)
     s->trims += atomic_load_explicit (&c->trims, memory_order_relaxed);
     s->read_errors
         += atomic_load_explicit (&c->read_errors, memory_order_relaxed);
+    s->writes_raw
+        += atomic_load_explicit (&c->writes_raw, memory_order_relaxed);
     s->write_errors
         += atomic_load_explicit (&c->write_errors, memory_order_relaxed);
   }

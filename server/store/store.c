@@ -67,6 +67,7 @@ store_create (const struct store_options *options, struct store **result)
 {
   struct store *store;
   uint32_t frames = arena_capacity (options->pool_limit);
+  int cgroups;
 
   if (!options_valid (options)) {
     errno = EINVAL;
@@ -86,13 +87,15 @@ store_create (const struct store_options *options, struct store **result)
   }
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
   store->same = region_reserve (SLOT_CGROUPS * sizeof *store->same);
+  cgroups = cgroup_create (store);
   if (slots_create (&store->slots, options->size / PAGE_BYTES,
                     &store->arena.keeper)
           == -1
       || arena_create (&store->arena, frames, reserve_for (options->pool_limit))
              == -1
       || segments_create (&store->segments, SEGMENTS_MOST) == -1
-      || !store->owners || !store->same || cleaner_create (store) == -1) {
+      || !store->owners || !store->same || cgroups == -1
+      || cleaner_create (store) == -1) {
     store_free (store);
     errno = ENOMEM;
     return -1;
@@ -155,6 +158,7 @@ store_free (struct store *store)
   arena_free (&store->arena);
   slots_free (&store->slots);
   region_free ((void *) store->same, SLOT_CGROUPS * sizeof *store->same);
+  cgroup_free (store);
   region_free (store->owners, STORE_OWNERS * sizeof *store->owners);
   pthread_mutex_destroy (&store->workers_lock);
   free (store);
@@ -239,6 +243,18 @@ void
 store_set_tier_group (struct store *store, unsigned tier, unsigned pages)
 {
   atomic_store (&store->tiers[tier].group, pages);
+}
+
+void
+store_set_verify (struct store *store, bool verify)
+{
+  atomic_store (&store->verify, verify);
+}
+
+void
+store_set_wipe (struct store *store, bool wipe)
+{
+  atomic_store (&store->wipe, wipe);
 }
 
 void

@@ -22,6 +22,7 @@
 #define STORE_BACKINGS 4
 #define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
 #define STORE_GROUP 4   /* most pages that are compressed together */
+#define STORE_CGROUPS (1 << 16)
 
 struct store;
 
@@ -113,6 +114,13 @@ extern void store_set_tier_level (struct store *store, unsigned tier,
 extern void store_set_tier_group (struct store *store, unsigned tier,
                                   unsigned pages);
 
+/* VERIFY: the checksum of an object in memory is compared each time it is read,
+ * as that of one on a backing always is; a page that was damaged reads EIO.
+ * WIPE: a frame is filled with zeros when it is given back.
+ */
+extern void store_set_verify (struct store *store, bool verify);
+extern void store_set_wipe (struct store *store, bool wipe);
+
 /* Clean until no segment is worth cleaning: at most 1/32 of each is dead. */
 extern void store_compact (struct store *store);
 
@@ -137,6 +145,23 @@ struct store_cgroup_statistics {
   uint64_t pages_memory, pages_backing, pages_same, compr_bytes;
 };
 
+/* Some of the cgroups, a bit an index. */
+struct store_cgroup_set {
+  uint64_t bits[STORE_CGROUPS / 64];
+};
+
+static inline void
+store_cgroup_set_add (struct store_cgroup_set *set, uint32_t cgroup)
+{
+  set->bits[cgroup / 64] |= UINT64_C (1) << cgroup % 64;
+}
+
+static inline bool
+store_cgroup_set_has (const struct store_cgroup_set *set, uint32_t cgroup)
+{
+  return set->bits[cgroup / 64] >> cgroup % 64 & 1;
+}
+
 struct store_statistics {
   uint64_t pages_stored; /* with pages_same */
   uint64_t pages_same;
@@ -147,6 +172,7 @@ struct store_statistics {
   uint64_t meta_bytes;    /* the tables' part of mem_used_bytes */
   uint64_t reserve_bytes; /* empty frames kept ready, not in mem_used_bytes */
   uint64_t reads, writes, trims;      /* pages */
+  uint64_t writes_raw;                /* whole pages that did not compress */
   uint64_t read_errors, write_errors; /* requests */
   uint64_t segments_cleaned, bytes_copied;
   uint64_t cleaner_nanoseconds; /* of CPU, all threads that cleaned */
@@ -165,6 +191,49 @@ extern void
 store_get_cgroup_statistics (struct store *store,
                              struct store_cgroup_statistics *cgroups,
                              uint32_t count);
+
+/* Cgroups, by index.  Policy gives out indexes, and heirs and caps to them. */
+
+/* The pages of CGROUP are HEIR's from now on: it was removed.  They are moved
+ * to it as they are copied.  HEIR is itself: they are its own.
+ */
+extern void store_set_heir (struct store *store, uint32_t cgroup,
+                            uint32_t heir);
+
+/* Write no more to the segments that CGROUP has open. */
+extern void store_seal_cgroup (struct store *store, uint32_t cgroup);
+
+/* Nothing is stored under this index.  It stays so if no write uses it. */
+extern bool store_cgroup_is_empty (struct store *store, uint32_t cgroup);
+
+/* Bytes of the pool that its segments in memory take. */
+extern uint64_t store_cgroup_used (struct store *store, uint32_t cgroup);
+
+/* Caps are numbered from 1 on.  A cgroup is under one or none (0), and what is
+ * under a cap shall have no more than its limit (bytes, 0: none) in memory.
+ * That it is kept is up to who writes back.
+ */
+#define STORE_CAPS 8192
+extern void store_set_cgroup_cap (struct store *store, uint32_t cgroup,
+                                  uint32_t cap);
+extern void store_set_cap (struct store *store, uint32_t cap, uint64_t limit);
+extern uint64_t store_cap_limit (struct store *store, uint32_t cap);
+extern uint64_t store_cap_used (struct store *store, uint32_t cap);
+
+/* The next cap behind AFTER (0 at first) whose limit is exceeded, or 0. */
+extern uint32_t store_caps_above (struct store *store, uint32_t after);
+
+/* Count anew what is under each cap. */
+extern void store_count_caps (struct store *store);
+
+extern void store_cgroups_under (struct store *store, uint32_t cap,
+                                 struct store_cgroup_set *set);
+
+/* Those that have an equal share of the pool in use, or more.  False if there
+ * are no others.
+ */
+extern bool store_cgroups_above_share (struct store *store,
+                                       struct store_cgroup_set *set);
 
 /* Walk the live state and prove its invariants (tests; nothing may be in
  * progress): every slot word points at an object of its slot, live counts add

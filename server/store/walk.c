@@ -30,6 +30,9 @@ live_pages (const struct walk *walk, const struct object *object,
     slot_word word;
 
     slot = group_first (object->slot) + (unsigned) __builtin_ctz (members);
+    /* What a backing answered may name members beyond the device. */
+    if (slot >= walk->store->slots.count)
+      break;
     word = atomic_load (&walk->store->slots.words[slot]);
     if (slot_same_object (word, here))
       live[count++] = (struct append){ .object = object,

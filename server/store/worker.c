@@ -142,6 +142,14 @@ worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
       = object_checksum (object->slot, object->bytes, (uint32_t) length);
 }
 
+bool
+worker_may_remake (const struct worker *worker, const struct append *old)
+{
+  return !atomic_load_explicit (&worker->store->verify, memory_order_relaxed)
+         || (word_is_of (old->expected, old->slot, old->object)
+             && object_unharmed (old->object));
+}
+
 int
 worker_unpack (struct worker *worker, enum codec_kind kind,
                const struct object *object, uint64_t slot, slot_word word,

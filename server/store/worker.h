@@ -35,6 +35,7 @@ struct group_read {
 struct worker_counters {
   /* Written by the worker's thread alone, read by statistics. */
   _Atomic uint64_t reads, writes, trims, read_errors, write_errors;
+  _Atomic uint64_t writes_raw;
 };
 
 struct worker {
@@ -71,6 +72,12 @@ extern void workers_free (struct store *store);
 extern void worker_make_object (struct worker *worker, unsigned tier,
                                 uint64_t slot, const void *page,
                                 unsigned char *room);
+
+/* May a page in memory be made into another object?  Not if it is damaged, as
+ * far as that is looked at (store_set_verify): a new checksum would hide it.
+ */
+extern bool worker_may_remake (const struct worker *worker,
+                               const struct append *old);
 
 /* Decompress the page of SLOT, which WORD says is in OBJECT, of a segment that
  * is held, into PAGE.  -1 with errno EIO.

@@ -78,7 +78,8 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
 
   while (done < count) {
     uint32_t freed = room_freed (store);
-    int r = append_overwrite (store, owner, worker->batch + done, count - done);
+    int r = append_overwrite (store, cgroup_home (store, owner, STREAM_FRESH),
+                              worker->batch + done, count - done);
 
     if (r > 0)
       done += r;
@@ -95,7 +96,7 @@ flush (struct store *store, struct worker *worker, uint32_t owner,
     }
   }
   cleaner_pace (store, opened);
-  room_throttle (store, count);
+  room_throttle (store, owner_cgroup (owner), count);
   return 0;
 }
 
@@ -151,6 +152,8 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       batched = 0;
     }
     object = (struct object *) room;
+    if (object_length (object) == PAGE_BYTES)
+      worker_count (&worker->counters.writes_raw, 1);
     owner = next_owner;
     worker->batch[batched]
         = (struct append){ .object = object, .slot = (uint32_t) slot };
@@ -231,7 +234,8 @@ write_part (struct store *store, struct worker *worker,
       worker_make_object (worker, tier, part->slot, worker->page, worker->room);
       entry.expected = reading.word;
       entry.pattern = reading.pattern;
-      target.owner = object_owner (entry.object, tier, placement);
+      target.owner = cgroup_home (
+          store, object_owner (entry.object, tier, placement), STREAM_FRESH);
       r = append_replace (store, &target, &entry, 1);
       done = r > 0 && entry.done;
     }

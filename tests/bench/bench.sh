@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory group nbd writeback pick hold)
+known=(store memory group nbd writeback pick hold fuse tag)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")

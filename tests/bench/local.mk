@@ -7,7 +7,7 @@ noinst_LTLIBRARIES += libfigures.la
 libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
 
 noinst_PROGRAMS += capture-pages bench-store bench-memory bench-group \
-	bench-writeback bench-pick bench-hold nbd-load
+	bench-writeback bench-pick bench-hold bench-tag nbd-load swap-load
 
 capture_pages_SOURCES = tests/bench/capture-pages.c
 capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
@@ -33,9 +33,15 @@ bench_pick_LDADD = libfigures.la libtierswap.la
 bench_hold_SOURCES = tests/bench/bench-hold.c
 bench_hold_LDADD = libfigures.la libtierswap.la
 
+bench_tag_SOURCES = tests/bench/bench-tag.c
+bench_tag_LDADD = libfigures.la libtierswap.la
+
 nbd_load_SOURCES = tests/bench/nbd-load.c
 nbd_load_CFLAGS = $(AM_CFLAGS) $(LIBNBD_CFLAGS)
 nbd_load_LDADD = libfigures.la $(LIBNBD_LIBS)
+
+swap_load_SOURCES = tests/bench/swap-load.c
+swap_load_LDADD = libfigures.la
 
 EXTRA_DIST += \
 	tests/bench/README.md \
@@ -45,6 +51,8 @@ EXTRA_DIST += \
 	tests/bench/bench-writeback.sh \
 	tests/bench/bench-pick.sh \
 	tests/bench/bench-hold.sh \
+	tests/bench/bench-tag.sh \
+	tests/bench/bench-fuse.sh \
 	tests/bench/hold-in-guest.sh \
 	tests/bench/capture-pages.sh
 

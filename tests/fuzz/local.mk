@@ -1,11 +1,33 @@
-# Fuzzing, with clang's libFuzzer: "make fuzz" runs each target FUZZ_SECONDS.
+# Fuzzing.  Each target is run in every check, for some seconds, by a driver of
+# our own.  With clang's libFuzzer "make fuzz" runs each FUZZ_SECONDS.
+fuzz_programs = tests/fuzz/replay-config tests/fuzz/replay-protocol \
+	tests/fuzz/replay-object tests/fuzz/replay-requests
+fuzz_driver = tests/fuzz/driver.c
+fuzz_cppflags = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) -I$(srcdir)/tests/unit
+fuzz_ldadd = tests/unit/libpages.la libtierswap.la $(CMOCKA_LIBS)
+tests_fuzz_replay_config_SOURCES = tests/fuzz/fuzz-config.c $(fuzz_driver)
+tests_fuzz_replay_config_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_replay_config_LDADD = $(fuzz_ldadd)
+tests_fuzz_replay_protocol_SOURCES = tests/fuzz/fuzz-protocol.c $(fuzz_driver)
+tests_fuzz_replay_protocol_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_replay_protocol_LDADD = $(fuzz_ldadd)
+tests_fuzz_replay_object_SOURCES = tests/fuzz/fuzz-object.c $(fuzz_driver)
+tests_fuzz_replay_object_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_replay_object_LDADD = $(fuzz_ldadd)
+tests_fuzz_replay_requests_SOURCES = tests/fuzz/fuzz-requests.c $(fuzz_driver)
+tests_fuzz_replay_requests_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_replay_requests_LDADD = $(fuzz_ldadd)
+check_PROGRAMS += $(fuzz_programs)
+TESTS += $(fuzz_programs)
+
 FUZZ_CC = clang
 FUZZ_CFLAGS = -std=gnu11 -g -O1 -fno-sanitize-recover=all \
 	-fsanitize=fuzzer,address,undefined
 FUZZ_SECONDS = 60
-fuzz_targets = tests/fuzz/fuzz-config tests/fuzz/fuzz-protocol
-EXTRA_DIST += tests/fuzz/fuzz-config.c tests/fuzz/config.dict \
-	tests/fuzz/fuzz-protocol.c tests/fuzz/protocol.dict
+fuzz_targets = tests/fuzz/fuzz-config tests/fuzz/fuzz-protocol \
+	tests/fuzz/fuzz-object tests/fuzz/fuzz-requests
+EXTRA_DIST += tests/fuzz/config.dict tests/fuzz/protocol.dict \
+	tests/fuzz/README.md tests/fuzz/corpus
 CLEANFILES += $(fuzz_targets)
 
 fuzz_config_sources = \
@@ -36,17 +58,38 @@ tests/fuzz/fuzz-protocol: $(fuzz_protocol_sources)
 	  $(AM_CPPFLAGS) $(JANSSON_CFLAGS) -o $@ $(fuzz_protocol_sources) \
 	  $(JANSSON_LIBS)
 
+fuzz_object_sources = \
+	$(srcdir)/tests/fuzz/fuzz-object.c \
+	$(srcdir)/server/store/codec.c \
+	$(srcdir)/server/store/object.c
+tests/fuzz/fuzz-object: $(fuzz_object_sources)
+	$(AM_V_at)$(MKDIR_P) $(@D)
+	$(AM_V_CCLD)$(FUZZ_CC) $(FUZZ_CFLAGS) $(DEFS) $(DEFAULT_INCLUDES) \
+	  $(AM_CPPFLAGS) -o $@ $(fuzz_object_sources) $(ZSTD_LIBS) $(LZ4_LIBS) \
+	  -pthread
+
+fuzz_requests_sources = \
+	$(srcdir)/tests/fuzz/fuzz-requests.c \
+	$(srcdir)/server/common/*.c \
+	$(srcdir)/server/backing/*.c \
+	$(srcdir)/server/store/*.c
+tests/fuzz/fuzz-requests: $(srcdir)/tests/fuzz/fuzz-requests.c
+	$(AM_V_at)$(MKDIR_P) $(@D)
+	$(AM_V_CCLD)$(FUZZ_CC) $(FUZZ_CFLAGS) $(DEFS) $(DEFAULT_INCLUDES) \
+	  $(AM_CPPFLAGS) -o $@ $(fuzz_requests_sources) $(ZSTD_LIBS) \
+	  $(LZ4_LIBS) $(URING_LIBS) $(LIBNBD_LIBS) $(CRYPTO_LIBS) -pthread
+
 # What is found new is kept in the build folder.
 .PHONY: fuzz
 fuzz: $(fuzz_targets)
-	$(MKDIR_P) tests/fuzz/corpus-config
-	cp $(srcdir)/conf/tierswap.conf tests/fuzz/corpus-config/
-	tests/fuzz/fuzz-config -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-	  -dict=$(srcdir)/tests/fuzz/config.dict tests/fuzz/corpus-config
-	$(MKDIR_P) tests/fuzz/corpus-protocol
-	tests/fuzz/fuzz-protocol -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-	  -dict=$(srcdir)/tests/fuzz/protocol.dict tests/fuzz/corpus-protocol
+	for name in config protocol object requests; do \
+	  dict=$(srcdir)/tests/fuzz/$$name.dict; \
+	  $(MKDIR_P) tests/fuzz/new/$$name || exit 1; \
+	  tests/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+	    $$(test -e $$dict && echo -dict=$$dict) tests/fuzz/new/$$name \
+	    $(srcdir)/tests/fuzz/corpus/$$name || exit 1; \
+	done
 clean-local: clean-fuzz
 clean-fuzz:
-	rm -rf tests/fuzz/corpus-config tests/fuzz/corpus-protocol
+	rm -rf tests/fuzz/new
 .PHONY: clean-fuzz

@@ -13,10 +13,7 @@ few=$((512 * 14))
 
 start_server "$builddir/nbdkit" tierswap size=1G
 swap_on
-make_cgroup asleep $((size * 2))
-start_in_cgroup asleep "$touch_pages" -k mixed -o sequential -w "$waiting" "$size"
-wait_until 600 "the program waits" program_waits
-wait_until 600 "all of it is swapped out" swap_out_cgroup asleep "$size"
+put_to_sleep asleep "$size" -k mixed -o sequential
 check_stats ".device.pages_stored >= $size * 256"
 before=$(stats .device.mem_used_bytes)
 stats -c '.device | {pages_stored, mem_used_bytes, trims}'

@@ -12,11 +12,16 @@ name=/run/tierswap
 socket=$name.sock
 pidfile=$name.pid
 waiting=$name.waiting
+control=$name.control
+conf=$name.conf
 device=/dev/nbd0
 cgroups=/sys/fs/cgroup
 touch_pages=$builddir/tests/guest/touch-pages
+device_pages=$builddir/tests/guest/device-pages
 server=
 program=
+sleeper=
+helpers=()
 swapped=
 attached=
 groups=()
@@ -48,20 +53,30 @@ run () {
   "$@"
 }
 
-# wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds.
+# need PROGRAM PACKAGE: or else this is skipped.
+need () {
+  command -v "$1" > /dev/null || {
+    echo "skipped: $1 is not here: install $2"
+    exit 77
+  }
+}
+
+# wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds. What takes longer
+# is asked for less often, for asking takes a guest's only CPU.
 wait_until () {
-  local end=$((SECONDS + $1)) what=$2
+  local end=$((SECONDS + $1)) what=$2 pause=0.1 tries=0
   shift 2
   until "$@"; do
     [ "$SECONDS" -lt "$end" ] || fail "waited in vain until $what"
-    sleep 0.1
+    [ $((tries += 1)) -lt 20 ] || pause=1
+    sleep "$pause"
   done
 }
 
 # Give back everything that was taken, in the order that never hangs: the
 # program first, then the swap, then the server.
 leave () {
-  local status=$? group
+  local status=$? group helper
   trap - EXIT
   set +e
   if [ "$status" != 0 ] && [ -n "$server" ]; then
@@ -69,31 +84,54 @@ leave () {
     grep -E '^(Mem|Swap)' /proc/meminfo
     cat /proc/swaps
   fi
-  if [ -n "$program" ]; then
+  for program in $program $sleeper; do
     kill -KILL "$program"
     wait "$program"
-  fi 2>/dev/null
+  done 2>/dev/null
   [ -z "$swapped" ] || swapoff "$device"
   [ -z "$attached" ] || nbd-client -d "$device"
   if [ -n "$server" ]; then
     kill "$server" 2>/dev/null
     wait "$server" 2>/dev/null
   fi
+  for helper in "${helpers[@]}"; do
+    kill "$helper"
+    wait "$helper"
+  done 2>/dev/null
   for group in "${groups[@]}"; do
     rmdir "$cgroups/$group"
   done
-  rm -f "$socket" "$pidfile" "$waiting"
+  rm -f "$socket" "$pidfile" "$name.waiting"* "$control" "$conf"
   exit "$status"
 }
 trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# load_module NAME [PARAMETER...]: in a guest, of its kernel, with the modules
+# that it needs; what is there already, or built in, is left as it is.
+load_module () {
+  local wanted=$1 file name
+  shift
+  # modules.dep names what a module needs from the nearest to the farthest.
+  for file in $(sed -n "s,^\(.*/$wanted\.ko[.a-z]*\):\(.*\),\1\2,p" \
+                  "$GUEST_MODULES/modules.dep" | tr ' ' '\n' | tac); do
+    name=${file##*/}
+    name=${name%%.*}
+    [ ! -e "/sys/module/${name//-/_}" ] || continue
+    if [ "$name" = "$wanted" ]; then
+      insmod "$GUEST_MODULES/$file" "$@"
+    else
+      insmod "$GUEST_MODULES/$file"
+    fi
+  done
+}
+
 # The nbd driver: in a guest from the folder of its kernel's modules.
 load_nbd () {
   [ ! -e "$device" ] || return 0
   if [ -n "${GUEST:-}" ]; then
-    insmod "$(find "$GUEST_MODULES" -name 'nbd.ko*')" nbds_max=4
+    load_module nbd nbds_max=4
   else
     modprobe nbd
   fi
@@ -112,6 +150,51 @@ start_server () {
   "$@" -f -U "$socket" -P "$pidfile" &
   server=$!
   wait_until 60 "the server is ready" server_ready
+}
+
+# start_helper NAME COMMAND...: an nbdkit that is not the one under test, on the
+# socket NAME.sock in $TMPDIR; its process id is left in $helper.
+helper_ready () {
+  kill -0 "$helper" 2>/dev/null || fail "the server $1 ended at its start"
+  [ -s "$TMPDIR/$1.pid" ]
+}
+
+start_helper () {
+  local name=$1
+  shift
+  rm -f "$TMPDIR/$name.sock" "$TMPDIR/$name.pid"
+  show "$@" -U "$TMPDIR/$name.sock"
+  "$@" -f -U "$TMPDIR/$name.sock" -P "$TMPDIR/$name.pid" &
+  helper=$!
+  helpers+=("$helper")
+  wait_until 60 "the server $name is ready" helper_ready "$name"
+}
+
+# kill_helper: at once, as if its machine were gone.
+kill_helper () {
+  kill -KILL "$helper"
+  wait "$helper" || :
+  helpers=()
+} 2>/dev/null
+
+# make_ram_disk MEBIBYTES: /dev/ram0. Its pages are never swapped out.
+make_ram_disk () {
+  load_module brd rd_nr=1 rd_size=$(($1 << 10))
+  wait_until 10 "the RAM disk is there" test -b /dev/ram0
+}
+
+# make_file_system MEBIBYTES: of a RAM disk, on $disk.
+make_file_system () {
+  need mkfs.ext4 e2fsprogs
+  make_ram_disk "$1"
+  if ! grep -qw ext4 /proc/filesystems; then
+    load_module crc32c_generic
+    load_module ext4
+  fi
+  disk=$TMPDIR/disk
+  mkdir "$disk"
+  mkfs.ext4 -q -m 0 -O ^has_journal /dev/ram0
+  mount /dev/ram0 "$disk"
 }
 
 swap_on () {
@@ -164,6 +247,30 @@ swap_out_cgroup () {
   [ "$(cat "$cgroups/$1/memory.swap.current")" -ge $(($2 << 20)) ]
 } 2>/dev/null
 
+# put_to_sleep NAME MEBIBYTES ARGUMENT...: a program of the cgroup NAME, which is
+# made, waits with all of its memory swapped out, each page once.
+put_to_sleep () {
+  make_cgroup "$1" $(($2 * 2))
+  start_in_cgroup "$1" "$touch_pages" "${@:3}" -w "$waiting" "$2"
+  wait_until 600 "the program waits" program_waits
+  wait_until 600 "all of it is swapped out" swap_out_cgroup "$1" "$2"
+  say "$(($(cat "$cgroups/$1/memory.swap.current") >> 20)) MiB are swapped out"
+}
+
+# What was put to sleep stays so while others run, until it is woken up.
+let_sleep () {
+  sleeper=$program
+  program=
+  waiting=$name.waiting-too
+}
+
+wake_up () {
+  rm "$name.waiting"
+  program=$sleeper
+  sleeper=
+  finish_program
+}
+
 # The program is given -w "$waiting" (see touch-pages.c).
 program_waits () {
   if ! kill -0 "$program" 2>/dev/null; then
@@ -189,6 +296,32 @@ finish_program () {
 # The statistics, as the stats export has them, through jq.
 stats () {
   nbdcopy "nbd+unix:///stats?socket=$socket" - | jq "$@"
+}
+
+# tierswapctl, of a server with control="$control".
+ctl () {
+  "$builddir/tierswapctl" -s "$control" "$@"
+}
+
+# What is swapped out, as it is read from the device itself: see device-pages.c.
+# Nothing else may be swapped between the two.
+save_pages () {
+  run "$device_pages" save "$device" "$TMPDIR/pages"
+}
+
+# compare_pages WHEN: sets $right and $failed.
+compare_pages () {
+  local answer wrong
+  answer=$("$device_pages" compare "$device" "$TMPDIR/pages")
+  say "$1: $answer"
+  read -r _ right _ failed _ wrong <<< "$answer"
+  [ "$wrong" = 0 ] || fail "$wrong pages are wrong"
+  [ "$right" != 0 ] || fail "no page at all can be read"
+}
+
+# pages_on BACKING
+pages_on () {
+  stats ".backings[] | select(.name == \"$1\") | .pages"
 }
 
 # check_stats EXPRESSION...: each must be true of the statistics, else fail.

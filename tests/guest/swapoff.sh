@@ -8,11 +8,7 @@ size=$1
 
 start_server "$builddir/nbdkit" tierswap size=1G
 swap_on
-make_cgroup asleep $((size * 2))
-start_in_cgroup asleep "$touch_pages" -k mixed -w "$waiting" "$size"
-wait_until 600 "the program waits" program_waits
-wait_until 600 "all of it is swapped out" swap_out_cgroup asleep "$size"
-say "$(($(cat "$cgroups/asleep/memory.swap.current") >> 20)) MiB are swapped out"
+put_to_sleep asleep "$size" -k mixed
 check_stats ".device.pages_stored >= $size * 256"
 
 reads=$(stats .device.reads)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* touch-pages: a program whose memory is worth swapping.
  *
- *   touch-pages [-k KIND] [-n PASSES] [-o ORDER] [-s SEED] [-w FILE] MEBIBYTES
+ *   touch-pages [-k KIND] [-n PASSES] [-o ORDER] [-s SEED]
+ *               [-w FILE [-t HOT]] MEBIBYTES
  *
  * It maps MEBIBYTES of anonymous memory.  Each pass writes every page, then
  * reads every page back and compares all of it; a pass that is not the first
@@ -10,7 +11,10 @@
  * comes back from another place, another time or half is found out.
  *
  * With -w it then makes FILE, waits until somebody removes FILE, and compares
- * all pages once more.
+ * all pages once more.  With -t, too, it does not only wait: the first HOT MiB
+ * are written, read and compared in one more pass after another, while the rest
+ * is left alone and so gets cold.  FILE tells the number of passes of that kind
+ * that are done.
  *
  * Exit status: 0; 1 and one line on standard error for the first page that is
  * wrong; 2 for a mistake in the arguments, no memory, or no FILE.
@@ -53,6 +57,8 @@ struct work {
   uint64_t seed;
   unsigned passes;
   bool sequential;
+  size_t hot_pages; /* the first ones, and what they have more of passes */
+  unsigned hot_passes;
 };
 
 static void __attribute__ ((noreturn, format (printf, 2, 3)))
@@ -178,6 +184,8 @@ check_page (const struct work *work, size_t page, unsigned pass)
 {
   uint64_t expected[WORDS];
 
+  if (page < work->hot_pages)
+    pass += work->hot_passes;
   fill_page (work, page, pass, expected);
   if (memcmp (expected, work->memory[page], PAGE) == 0)
     return;
@@ -267,17 +275,42 @@ check_pages (const struct work *work, unsigned pass)
   }
 }
 
+/* One more pass over the pages that are kept hot. */
 static void
-wait_for_removal (const char *file)
+touch_hot_pages (struct work *work)
+{
+  const struct work hot = {
+    .memory = work->memory,
+    .pages = work->hot_pages,
+    .kind = work->kind,
+    .seed = work->seed,
+    .sequential = work->sequential,
+  };
+  unsigned pass = work->passes + work->hot_passes + 1;
+
+  write_pages (&hot, pass);
+  check_pages (&hot, pass);
+  work->hot_passes++;
+}
+
+static void
+wait_for_removal (struct work *work, const char *file)
 {
   int fd = open (file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
   if (fd == -1)
     give_up (2, "%s: %s", file, strerror (errno));
-  close (fd);
   printf ("touch-pages: waiting until %s is removed\n", file);
   while (access (file, F_OK) == 0)
-    usleep (50000);
+    if (work->hot_pages == 0)
+      usleep (50000);
+    else {
+      touch_hot_pages (work);
+      if (lseek (fd, 0, SEEK_SET) == -1
+          || dprintf (fd, "%u\n", work->hot_passes) < 0)
+        give_up (2, "%s: %s", file, strerror (errno));
+    }
+  close (fd);
 }
 
 static uint64_t
@@ -307,9 +340,10 @@ parse_kind (const char *text)
 static void
 parse_arguments (int argc, char *argv[], struct work *work, const char **file)
 {
+  uint64_t hot = 0;
   int option;
 
-  while ((option = getopt (argc, argv, "k:n:o:s:w:")) != -1)
+  while ((option = getopt (argc, argv, "k:n:o:s:t:w:")) != -1)
     switch (option) {
     case 'k':
       work->kind = parse_kind (optarg);
@@ -325,6 +359,9 @@ parse_arguments (int argc, char *argv[], struct work *work, const char **file)
     case 's':
       work->seed = parse_number (optarg, 0, UINT64_MAX);
       break;
+    case 't':
+      hot = parse_number (optarg, 1, SIZE_MAX >> 20);
+      break;
     case 'w':
       *file = optarg;
       break;
@@ -335,6 +372,11 @@ parse_arguments (int argc, char *argv[], struct work *work, const char **file)
     give_up (2, "how many MiB?");
   work->pages
       = parse_number (argv[optind], 1, SIZE_MAX >> 20) * ((1 << 20) / PAGE);
+  work->hot_pages = hot * ((1 << 20) / PAGE);
+  if (work->hot_pages > work->pages)
+    give_up (2, "-t: the hot pages are a part of all");
+  if (hot != 0 && *file == NULL)
+    give_up (2, "-t goes with -w");
 }
 
 int
@@ -357,8 +399,11 @@ main (int argc, char *argv[])
             pass, work.passes, work.pages);
   }
   if (file != NULL) {
-    wait_for_removal (file);
+    wait_for_removal (&work, file);
     check_pages (&work, work.passes);
+    if (work.hot_pages != 0)
+      printf ("touch-pages: %zu pages written %u times more\n", work.hot_pages,
+              work.hot_passes);
     printf ("touch-pages: %zu pages read again, right\n", work.pages);
   }
   return 0;

@@ -43,9 +43,13 @@ refused "/nowhere.*make it first" control=/nowhere/control
 refused "something else than a socket" control="$tmp"
 refused "from 1 to 107 bytes" control="/tmp/$(printf '%0200d' 0)"
 refused "'Size'" Size=1G
+refused "shim.*twice" shim=bpf shim=/dev/tierswap-shim
+refused "shim \"magic\" is neither" shim=magic
+refused "boolean" insecure=perhaps
 
 tier='tier "a" { prio = 1  codec = "lz4" }'
 refused_conf "colour" "colour = 1"
+refused_conf "shim \"magic\"" "shim = \"magic\""
 refused_conf "size" "size = \"many\""
 refused_conf "prio" 'tier "a" { prio = 5  codec = "lz4" }'
 refused_conf "lz5" 'tier "a" { prio = 1  codec = "lz5" }'

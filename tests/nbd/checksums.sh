@@ -3,22 +3,12 @@
 # Bytes that changed on a backing are noticed: the pages they belong to read
 # EIO, all others are right, and nothing ever comes back wrong.
 . "${srcdir:-.}/tests/nbd/functions.sh"
-need nbdcopy libnbd-bin
-need jq jq
+. "${srcdir:-.}/tests/nbd/written-back.sh"
 
 count=600 # pages
 file=$tmp/backing.img
-cat >"$tmp/conf" <<END
-size = "64M"
-pool { limit = "16M" }
-tier "only" { prio = 1  codec = "lz4" }
-backing "disk" { prio = 1  path = "$file"  size = "16M" }
-writeback { age = 1 }
-END
-serve server tierswap "$tmp/conf"
-expect "what was written" "$(pages write 0 $count 1 half)" \
-  "written $count refused 0"
-written_back
+serve_written_back $count \
+  "backing \"disk\" { prio = 1  path = \"$file\"  size = \"16M\" }"
 expect "what is read at first" "$(pages check 0 $count 1 half)" \
   "right $count failed 0 wrong 0"
 
@@ -37,11 +27,7 @@ at ()
 # check MOST: at most so many pages fail, and $failed is how many.
 check ()
 {
-  local answer
-  answer=$(pages check 0 $count 1 half)
-  [[ $answer =~ ^right\ ([0-9]+)\ failed\ ([0-9]+)\ wrong\ 0$ ]] ||
-    fail "after a change of the file: $answer"
-  failed=${BASH_REMATCH[2]}
+  some_right "after a change of the file" $count
   [ "$failed" -le "$1" ] || fail "$failed pages fail, at most $1 should"
 }
 

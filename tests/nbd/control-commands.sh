@@ -83,7 +83,10 @@ refuses 'prio cannot be "5"' cgroup / prio=5
 refuses 'writeback_prio cannot be' cgroup / prio=1 writeback_prio=9
 refuses 'writeback_size cannot be' cgroup / writeback_size=5000
 refuses "prio is given twice" cgroup / prio=1 prio=1
-refuses "limit=1: the command is" cgroup / limit=1
+refuses "color=1: the command is" cgroup / color=1
+refuses "limit must be a multiple of 4096" cgroup / limit=1
+refuses 'limit cannot be "many"' cgroup / limit=many
+refuses "limit is given twice" cgroup / limit=1M limit=1M
 expect "the policy after refusals" "$(control cgroup /)" \
   "prio=2 writeback_prio=1 writeback_size=1024"
 control cgroup / prio=1 writeback_size=0 >"$tmp/out"
@@ -125,6 +128,12 @@ control compact >"$tmp/out"
 grep -q 'are used, .* before$' "$tmp/out" || fail "compact: $(cat "$tmp/out")"
 refuses "too many arguments: the command is compact" compact now
 
+# check
+control check >"$tmp/out"
+grep -q '^2048 pages and [0-9]* same-filled ones are where they should be, ' \
+  "$tmp/out" || fail "check: $(cat "$tmp/out")"
+refuses "too many arguments: the command is check" check now
+
 # The limit of a day.
 control set writeback.limit 1
 timeout $limit nbdcopy "$tmp/pages" "$(uri server)"
@@ -140,6 +149,25 @@ refuses 'no backing "fast"' drain fast
 refuses "--now: the command is drain" drain --now ssd
 refuses "more: the command is drain" drain ssd more
 refuses "too many arguments" reload now
+
+# Another user is not answered, even where the socket's mode lets him connect.
+if [ "$(id -u)" = 0 ] && type setpriv >/dev/null 2>&1; then
+  cp "$tierswapctl" "$tmp/tierswapctl"
+  chmod 755 "$tmp" "$tmp/tierswapctl"
+  other=(setpriv --reuid 65534 --clear-groups "$tmp/tierswapctl" -s
+    "$tmp/control" get size)
+  if "${other[@]}" >"$tmp/out" 2>"$tmp/err"; then
+    fail "another user connected: $(cat "$tmp/out")"
+  fi
+  grep -q "Permission denied" "$tmp/err" || fail "he reads: $(cat "$tmp/err")"
+  chmod 666 "$tmp/control"
+  if "${other[@]}" >"$tmp/out" 2>"$tmp/err"; then
+    fail "another user was answered: $(cat "$tmp/out")"
+  fi
+  grep -q "only root and the user that the server runs as" "$tmp/err" ||
+    fail "he reads: $(cat "$tmp/err")"
+  chmod 600 "$tmp/control"
+fi
 
 stop $server
 [ ! -e "$tmp/control" ] || fail "the socket is left"

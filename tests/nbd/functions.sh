@@ -14,7 +14,13 @@ limit=60 # seconds that anything here is given before it counts as hung
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-nbd.XXXXXX")
 servers=()
 
-# What a test undoes at its end, when its servers are gone.
+# What a test gives back at its end while its servers are there.
+give_back ()
+{
+  :
+}
+
+# What it undoes when they are gone.
 undo ()
 {
   :
@@ -25,6 +31,7 @@ cleanup ()
   local status=$? server
   trap - EXIT
   set +e
+  give_back
   for server in "${servers[@]}"; do
     kill "$server" 2>/dev/null
   done
@@ -114,6 +121,19 @@ serve ()
   shift
   rm -f "$tmp/$name"
   launch "$name" -U "$tmp/$name" "$@" || fail "server $name did not start"
+}
+
+# serve_tcp NAME NBDKIT-ARGUMENTS...: on a port that is free, in $port.
+serve_tcp ()
+{
+  local name=$1
+  shift
+  for _ in $(seq 50); do
+    port=$((20000 + RANDOM % 12000))
+    launch "$name" -i 127.0.0.1 -p $port "$@" && return
+    grep -q "Address already in use" "$tmp/$name.log" || break
+  done
+  fail "server $name did not start"
 }
 
 # uri NAME [EXPORT]

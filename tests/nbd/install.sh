@@ -40,7 +40,7 @@ fi
   fail "the installed tierswapctl does not run"
 
 for page in man1/nbdkit-tierswap-plugin.1 man5/tierswap.conf.5 \
-  man8/tierswapctl.8; do
+  man5/tierswap-fuse.5 man7/tierswap.7 man8/tierswapctl.8; do
   page=$root$(variable mandir)/$page
   [ -s "$page" ] || fail "no man page $page"
   if type man >/dev/null 2>&1; then
@@ -55,6 +55,26 @@ conf=$(find "$root" -name tierswap.conf)
 [ -n "$conf" ] || fail "no example configuration"
 timeout $limit "$nbdkit" -U - tierswap "$conf" --run : ||
   fail "the example configuration is refused"
+
+completion=$root$(variable bashcompletiondir)/tierswapctl
+[ -s "$completion" ] || fail "no completion for bash"
+bash -c '. "$1" && complete -p tierswapctl' bash "$completion" >/dev/null ||
+  fail "the completion cannot be sourced"
+
+unit=$root$(variable systemdunitdir)/tierswap.service
+[ -s "$unit" ] || fail "no service"
+if grep '@[a-z]*dir@' "$unit"; then
+  fail "the service has places that are not known"
+fi
+if type systemd-analyze >/dev/null 2>&1; then
+  # Its programs are only here, below $root.
+  sed "s,^\(Exec[A-Za-z]*=\)/,\1$root/," "$unit" >"$tmp/tierswap.service"
+  systemd-analyze verify --man=no "$tmp/tierswap.service" >"$tmp/verify.log" \
+    2>&1 || fail "systemd does not take the service"
+  if grep -F tierswap.service "$tmp/verify.log"; then
+    fail "systemd complains about the service"
+  fi
+fi
 
 make -C "$builddir" uninstall "DESTDIR=$root" >"$tmp/uninstall.log" 2>&1
 expect "what uninstalling leaves" "$(find "$root" -type f -o -type l)" ""

@@ -4,27 +4,14 @@
 # and what is written meanwhile goes to the next backing.  It comes back: all
 # its pages are there again.
 . "${srcdir:-.}/tests/nbd/functions.sh"
-need nbdcopy libnbd-bin
-need jq jq
+. "${srcdir:-.}/tests/nbd/written-back.sh"
 
 count=1000 # pages
 truncate -s 16M "$tmp/far.img"
 serve far file "$tmp/far.img"
 far=$server
-cat >"$tmp/conf" <<END
-size = "64M"
-pool { limit = "16M" }
-tier "only" { prio = 1  codec = "lz4" }
-backing "far" { prio = 1  uri = "$(uri far)"  size = "16M" }
-backing "near" { prio = 2  path = "$tmp/near.img"  size = "16M" }
-writeback { age = 1 }
-END
-serve server tierswap "$tmp/conf"
+serve_far_and_near $count
 tierswap=$server
-expect "what was written" "$(pages write 0 $count 1 half)" \
-  "written $count refused 0"
-written_back
-first_byte "$tmp/far.img" >/dev/null
 expect "what is read at first" "$(pages check 0 $count 1 half)" \
   "right $count failed 0 wrong 0"
 

@@ -57,7 +57,18 @@ tests_nbd_pages_SOURCES = tests/nbd/pages.c
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
+# The disk of the FUSE tree, which a script serves.
+check_PROGRAMS += tests/nbd/fuse-requests
+tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
+check_PROGRAMS += tests/nbd/handshake
+tests_nbd_handshake_SOURCES = tests/nbd/handshake.c
+tests_nbd_handshake_LDADD = libattach.la
+# Clients as no library is.
+check_PROGRAMS += tests/nbd/hostile
+tests_nbd_hostile_SOURCES = tests/nbd/hostile.c
+
 nbd_scripts += \
+	tests/nbd/attach.sh \
 	tests/nbd/background.sh \
 	tests/nbd/bad-arguments.sh \
 	tests/nbd/checksums.sh \
@@ -65,17 +76,27 @@ nbd_scripts += \
 	tests/nbd/control-commands.sh \
 	tests/nbd/control-drain.sh \
 	tests/nbd/control-reload.sh \
+	tests/nbd/completion.sh \
 	tests/nbd/exports.sh \
 	tests/nbd/failing-backing.sh \
 	tests/nbd/filters.sh \
 	tests/nbd/fio.sh \
 	tests/nbd/full-file-system.sh \
+	tests/nbd/fuse-cgroups.sh \
+	tests/nbd/fuse-disk.sh \
+	tests/nbd/fuse-mount.sh \
+	tests/nbd/fuse-swap.sh \
+	tests/nbd/fuse-tree.sh \
+	tests/nbd/handshake.sh \
+	tests/nbd/hostile-clients.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
+	tests/nbd/metrics.sh \
 	tests/nbd/slow-backing.sh \
 	tests/nbd/statistics.sh \
 	tests/nbd/swap-option.sh \
 	tests/nbd/tls.sh \
+	tests/nbd/top.sh \
 	tests/nbd/truncated-backing.sh \
 	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \
@@ -84,7 +105,8 @@ nbd_scripts += \
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
-EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh
+EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh \
+	tests/nbd/written-back.sh tests/nbd/fuse.sh
 
 .PHONY: check-nbd
 check-nbd:

@@ -50,6 +50,8 @@ has '.cgroups[0]' string path
 has '.cgroups[0]' number id prio writeback_prio writeback_size pages_memory \
   pages_backing pages_same compr_bytes
 has .cleaner number segments_cleaned bytes_copied
+has .tags number disks made dropped ring_high_water pages_taken \
+  pages_replaced pages_lost pages_untagged
 has .writeback number segments pages bytes pages_demoted limit_left_bytes
 expect "what is left of the limit" \
   "$(jq .writeback.limit_left_bytes "$tmp/stats.json")" $((100 << 20))

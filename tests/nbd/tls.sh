@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Over TCP with TLS, by pre-shared key and by certificate; without either
-# nothing is served.
+# nothing is served, also where the front end would allow it, unless it is said
+# that this is meant.
 . "${srcdir:-.}/tests/nbd/functions.sh"
 need nbdcopy libnbd-bin
 need psktool gnutls-bin
@@ -9,19 +10,6 @@ need certtool gnutls-bin
 nbdkit --dump-config | grep -q '^tls=yes' || skip "this nbdkit has no TLS"
 
 { seq 1 1000000 | head -c $((4 << 20)) || :; } >"$tmp/data"
-
-# serve_tcp NAME NBDKIT-ARGUMENTS...: on a port that is free, in $port.
-serve_tcp ()
-{
-  local name=$1
-  shift
-  for _ in $(seq 50); do
-    port=$((20000 + RANDOM % 12000))
-    launch "$name" -i 127.0.0.1 -p $port "$@" && return
-    grep -q "Address already in use" "$tmp/$name.log" || break
-  done
-  fail "server $name did not start"
-}
 
 # copy URI: write the data through, read it back, compare.
 copy ()
@@ -48,6 +36,26 @@ timeout $limit nbdcopy \
 refused "without TLS" "nbd://127.0.0.1:$port/"
 refused "with a wrong key" \
   "nbds://alice@127.0.0.1:$port/?tls-psk-file=$tmp/other-keys"
+stop $server
+
+# The front end lets clients choose, or knows nothing of TLS: the plugin does.
+for how in "--tls=on --tls-psk=$tmp/keys" --tls=off; do
+  # shellcheck disable=SC2086
+  serve_tcp open $how tierswap size=4M
+  refused "without TLS, $how" "nbd://127.0.0.1:$port/"
+  refused "statistics without TLS, $how" "nbd://127.0.0.1:$port/stats"
+  if timeout $limit nbdinfo --list "nbd://127.0.0.1:$port" 2>/dev/null |
+     grep -q 'description:'; then
+    fail "told its state without TLS, $how"
+  fi
+  [ "$(grep -c 'a network client without TLS is refused: serve with ' \
+       "$tmp/open.log")" -ge 2 ] || fail "it does not say why, $how"
+  [ "$how" = --tls=off ] ||
+    copy "nbds://alice@127.0.0.1:$port/?tls-psk-file=$tmp/keys"
+  stop $server
+done
+serve_tcp insecure tierswap size=4M insecure=true
+copy "nbd://127.0.0.1:$port"
 stop $server
 
 # A certificate authority, and a certificate of the server signed by it.

@@ -7,7 +7,7 @@ unit_cppflags = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 noinst_LTLIBRARIES += tests/unit/libpages.la
 tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
 	tests/unit/model.c tests/unit/model.h tests/unit/rig.c tests/unit/rig.h \
-	tests/unit/test.h
+	tests/unit/test.h tests/unit/cgroup-rig.c tests/unit/cgroup-rig.h
 
 unit_tests += tests/unit/test-codec
 tests_unit_test_codec_SOURCES = tests/unit/test-codec.c
@@ -33,6 +33,16 @@ unit_tests += tests/unit/test-cleaner
 tests_unit_test_cleaner_SOURCES = tests/unit/test-cleaner.c
 tests_unit_test_cleaner_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_cleaner_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-check
+tests_unit_test_check_SOURCES = tests/unit/test-check.c
+tests_unit_test_check_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_check_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-freed-pages
+tests_unit_test_freed_pages_SOURCES = tests/unit/test-freed-pages.c
+tests_unit_test_freed_pages_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_freed_pages_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 unit_tests += tests/unit/test-race
 tests_unit_test_race_SOURCES = tests/unit/test-race.c
@@ -76,6 +86,26 @@ tests_unit_test_writeback_hang_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_writeback_hang_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 
+# Whose page it is.
+unit_tests += tests/unit/test-tags
+tests_unit_test_tags_SOURCES = tests/unit/test-tags.c
+tests_unit_test_tags_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_tags_LDADD = $(unit_ldadd)
+
+unit_tests += tests/unit/test-cgroups
+tests_unit_test_cgroups_SOURCES = tests/unit/test-cgroups.c
+tests_unit_test_cgroups_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_cgroups_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-cgroups-share
+tests_unit_test_cgroups_share_SOURCES = tests/unit/test-cgroups-share.c
+tests_unit_test_cgroups_share_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_cgroups_share_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
+unit_tests += tests/unit/test-shim
+tests_unit_test_shim_SOURCES = tests/unit/test-shim.c
+tests_unit_test_shim_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_shim_LDADD = $(unit_ldadd)
 
 # The configuration.
 unit_tests += tests/unit/test-config
@@ -151,6 +181,11 @@ tests_unit_test_backing_cipher_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_backing_cipher_LDADD = $(unit_ldadd)
 
 # Control.
+unit_tests += tests/unit/test-fuse-names
+tests_unit_test_fuse_names_SOURCES = tests/unit/test-fuse-names.c
+tests_unit_test_fuse_names_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_fuse_names_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test-protocol
 tests_unit_test_protocol_SOURCES = tests/unit/test-protocol.c
 tests_unit_test_protocol_CPPFLAGS = $(unit_cppflags)
@@ -171,10 +206,29 @@ tests_unit_test_changes_SOURCES = tests/unit/test-changes.c
 tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_changes_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+# Attaching.
+unit_tests += tests/unit/test-handshake
+tests_unit_test_handshake_SOURCES = tests/unit/test-handshake.c
+tests_unit_test_handshake_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_handshake_LDADD = libattach.la $(CMOCKA_LIBS)
+
+unit_tests += tests/unit/test-attach
+tests_unit_test_attach_SOURCES = tests/unit/test-attach.c
+tests_unit_test_attach_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_attach_LDADD = libattach.la $(CMOCKA_LIBS)
+
+# The screens of tierswapctl.
+unit_tests += tests/unit/test-screen
+tests_unit_test_screen_SOURCES = tests/unit/test-screen.c \
+	server/control/metrics.c server/control/screen.c
+tests_unit_test_screen_CPPFLAGS = $(unit_cppflags) $(JANSSON_CFLAGS)
+tests_unit_test_screen_LDADD = libattach.la $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests) $(unit_scripts)
 EXTRA_DIST += $(unit_scripts)
 
 .PHONY: check-unit
 check-unit:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(unit_tests) $(unit_scripts)"
+	$(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS="$(unit_tests) $(unit_scripts) $(fuzz_programs)"

@@ -101,7 +101,7 @@ use (void *data)
     }
     page_make (page, n % PAGE_KINDS, versions[n] + 1);
     {
-      struct store_placement placement = device->root;
+      struct store_placement placement = cgroups_root (device->cgroups);
 
       /* It is refused when there is no room: the old content is still there. */
       if (store_write (device->store, page, PAGE_BYTES, n * PAGE_BYTES,

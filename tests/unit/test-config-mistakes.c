@@ -23,16 +23,19 @@ struct mistake {
 
 static const struct mistake mistakes[] = {
   /* What there is not. */
-  { "\nsice = 8G", 2, "\"sice\"", "size, pool, tier, backing, writeback and" },
+  { "\nsice = 8G", 2, "\"sice\"",
+    "size, shim, pool, tier, backing, writeback and" },
   { "\n\ntears \"fast\" { prio = 1 }", 3, "\"tears\"", "pool, tier" },
-  { "pool {\n limt = 1G }", 2, "\"limt\"", "pool has the options limit and" },
+  { "pool {\n limt = 1G }", 2, "\"limt\"",
+    "pool has the options limit, state" },
   { "tier a {\n prio = 1\n\n codek = lz4 }", 4, "\"codek\"", "codec, level" },
   { "backing a { file = /x }", 1, "\"file\"", "prio, path, uri, size" },
   { "writeback { hi = 9 }", 1, "\"hi\"", "high, low, age and limit" },
   { "cgroup /a { high = 9 }", 1, "\"high\"", "writeback_prio" },
   { "tier a {\n pool { } }", 2, "\"pool\"", "prio, codec" },
   { "pool|limit = 4M", 1, "\"|\"", "quotes" },
-  { "'pool|limit' = 4M", 1, "pool", "size, pool" },
+  { "shim = \"tierswap-shim\"", 1, "\"tierswap-shim\"", "\"bpf\"" },
+  { "'pool|limit' = 4M", 1, "pool", "size, shim, pool" },
   { "include(\"x\")", 1, "\"(\"", "leave it out" },
 
   /* What is there twice. */
@@ -196,6 +199,8 @@ static const struct mistake mistakes[] = {
     "\"256K\"" },
   { "backing a { prio = 1 path = /x\n size = 300001 }", 2, "multiple of 4096",
     "\"299008\" or \"303104\"" },
+  { "pool {\n verify = 1 }", 2, "verify is \"1\"", "true or false" },
+  { "pool {\n wipe = x }", 2, "wipe is \"x\"", "true or false" },
   { "backing a { prio = 1 path = /x\n encrypt = 1 }", 2, "encrypt is \"1\"",
     "true or false" },
   { "backing a { prio = 1 path = /x\n promote = maybe }", 2,

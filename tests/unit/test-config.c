@@ -109,7 +109,8 @@ test_every_option (void **state)
 {
   struct config *config = read_text (
       "size = \"8G\"\n"
-      "pool { limit = \"64M\"  state = \"/run/tierswap/state\" }\n"
+      "pool { limit = \"64M\"  state = \"/run/tierswap/state\"\n"
+      "  verify = true  wipe = true }\n"
       "tier \"dense\" { prio = 2  codec = \"zstd\"  level = -5\n"
       "  limit = \"16M\"  demote_age = 0  group = 3 }\n"
       "tier \"fast\" { prio = 1  codec = \"lz4\"  demote_age = 300 }\n"
@@ -129,6 +130,8 @@ test_every_option (void **state)
   assert_int_equal (config->size, 8192 * MIB);
   assert_int_equal (config->pool_limit, 64 * MIB);
   assert_string_equal (config->state, "/run/tierswap/state");
+  assert_true (config->verify);
+  assert_true (config->wipe);
 
   assert_int_equal (config->tiers_count, 4);
   assert_string_equal (tiers[0].name, "fast");
@@ -138,14 +141,14 @@ test_every_option (void **state)
   assert_int_equal (tiers[0].limit, 0);
   assert_int_equal (tiers[0].demote_age, 300);
   assert_int_equal (tiers[0].group, 4);
-  assert_int_equal (tiers[0].line, 5);
+  assert_int_equal (tiers[0].line, 6);
   assert_string_equal (tiers[1].name, "dense");
   assert_int_equal (tiers[1].prio, 2);
   assert_int_equal (tiers[1].codec.kind, CODEC_ZSTD);
   assert_int_equal (tiers[1].codec.level, -5);
   assert_int_equal (tiers[1].limit, 16 * MIB);
   assert_int_equal (tiers[1].group, 3);
-  assert_int_equal (tiers[1].line, 3);
+  assert_int_equal (tiers[1].line, 4);
   assert_string_equal (tiers[2].name, "hc-2");
   assert_int_equal (tiers[2].codec.kind, CODEC_LZ4HC);
   assert_int_equal (tiers[2].codec.level, 12);
@@ -160,7 +163,7 @@ test_every_option (void **state)
   assert_int_equal (backings[0].size, 16384 * MIB);
   assert_true (backings[0].encrypt);
   assert_false (backings[0].promote);
-  assert_int_equal (backings[0].line, 9);
+  assert_int_equal (backings[0].line, 10);
   assert_string_equal (backings[1].name, "far");
   assert_int_equal (backings[1].prio, 3);
   assert_null (backings[1].path);
@@ -179,7 +182,7 @@ test_every_option (void **state)
   assert_int_equal (config->cgroups[0].writeback_prio, 3);
   assert_int_equal (config->cgroups[0].writeback_size, 4096);
   assert_int_equal (config->cgroups[0].limit, 32 * MIB);
-  assert_int_equal (config->cgroups[0].line, 12);
+  assert_int_equal (config->cgroups[0].line, 13);
   config_free (config);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "store/check.h"
 #include "store/pick.h"
 #include "store/worker.h"
 
@@ -489,6 +490,165 @@ test_two_steps (void **state)
   stop (rig);
 }
 
+/* Change a bit of the object of PAGE in memory. */
+static void
+damage_memory (struct rig *rig, unsigned page, unsigned byte)
+{
+  slot_word word = word_at (rig, page);
+  uint64_t place = atomic_load (
+      &store_segment (rig->store, (uint32_t) slot_segment (word))->place);
+
+  assert_true (place_is_frame (place));
+  arena_frame (
+      &rig->store->arena,
+      (uint32_t) place_number (place))[slot_units (word) * OBJECT_UNIT + byte]
+      ^= 1;
+}
+
+/* A damaged page reads as an error, alone and beside others. */
+static void
+check_damaged (struct rig *rig, unsigned page)
+{
+  static unsigned char pages[4 * PAGE_BYTES];
+  uint64_t offset = (uint64_t) page * PAGE_BYTES;
+
+  errno = 0;
+  assert_int_equal (store_read (rig->store, pages, PAGE_BYTES, offset), -1);
+  assert_int_equal (errno, EIO);
+  assert_int_equal (store_read (rig->store, pages, sizeof pages,
+                                (page / 4 * 4) * (uint64_t) PAGE_BYTES),
+                    -1);
+  /* Nor is a part of it written, whereby the rest would seem right. */
+  errno = 0;
+  assert_int_equal (store_write (rig->store, "x", 1, offset + 7, &usual), -1);
+  assert_int_equal (errno, EIO);
+}
+
+/* With verify a group that was damaged in memory is not read, and is not made
+ * anew, which would hide it: when it is cleaned, whole and in part, and
+ * demoted.
+ */
+static void
+test_verified (void **state)
+{
+  static const struct store_tier_options third = { 3, { CODEC_ZSTD, 12 }, 0 };
+  /* In the stored bytes, and in the checksum. */
+  static const unsigned bytes[] = { OBJECT_HEADER + 100, 5 };
+
+  (void) state;
+  for (unsigned k = 0; k < 2; ++k) {
+    struct rig *rig = start ();
+
+    assert_int_equal (store_add_tier (rig->store, &third), 0);
+    store_set_verify (rig->store, true);
+    worker_get (rig->store)->groups = true;
+    write_and_demote (rig, 0, 400, 4);
+    assert_int_equal (group_at (rig, 8), 4);
+    assert_int_equal (group_at (rig, 200), 4);
+    damage_memory (rig, 8, bytes[k]);
+    damage_memory (rig, 200, bytes[k]);
+    for (unsigned i = 8; i < 12; ++i)
+      check_damaged (rig, i);
+    /* One page of it goes, and much besides: it is cleaned. */
+    for (unsigned i = 0; i < 400; i += 4)
+      if (i != 200)
+        trim (rig, i + 1);
+    store_compact (rig->store);
+    check_damaged (rig, 8);
+    check_damaged (rig, 10);
+    /* Nor does the next tier take it. */
+    demote (rig, 1, 0, 400, 4);
+    assert_int_equal (tier_at (rig, 12), 2);
+    check_damaged (rig, 10);
+    check_damaged (rig, 11);
+    for (unsigned i = 200; i < 204; ++i) {
+      assert_int_equal (tier_at (rig, i), 1);
+      check_damaged (rig, i);
+      trim (rig, i);
+    }
+    for (unsigned i = 8; i < 12; ++i)
+      trim (rig, i);
+    check_ranges (rig, 12, 388);
+    stop (rig);
+  }
+}
+
+/* A page alone that was damaged is in no group. */
+static void
+test_verified_alone (void **state)
+{
+  struct rig *rig = start ();
+
+  (void) state;
+  store_set_verify (rig->store, true);
+  rig_write (rig, 0, 100, PAGE_TEXT, &usual);
+  rig_write (rig, 100, 8, PAGE_RANDOM, &usual);
+  damage_memory (rig, 9, OBJECT_HEADER + 20);
+  damage_memory (rig, 101, OBJECT_HEADER + 20);
+  demote (rig, 0, 0, 108, 4);
+  for (unsigned i = 0; i < 100; ++i)
+    assert_int_equal (tier_at (rig, i), i == 9 ? 0 : 1);
+  assert_int_equal (group_at (rig, 8), 3);
+  check_damaged (rig, 9);
+  check_damaged (rig, 101);
+  trim (rig, 9);
+  trim (rig, 101);
+  check_ranges (rig, 0, 108);
+  stop (rig);
+}
+
+/* Without verify memory is trusted, but not with what a group's header says:
+ * that leads nowhere beyond it.
+ */
+static void
+test_other_header (void **state)
+{
+  struct rig *rig = start ();
+  unsigned char page[PAGE_BYTES];
+
+  (void) state;
+  write_and_demote (rig, 0, 400, 4);
+  for (unsigned byte = 8; byte <= OBJECT_HEADER; ++byte) {
+    damage_memory (rig, 8, byte);
+    errno = 0;
+    assert_int_equal (store_read (rig->store, page, PAGE_BYTES, 8 * PAGE_BYTES),
+                      -1);
+    assert_int_equal (errno, EIO);
+    damage_memory (rig, 8, byte);
+  }
+  rig_check (rig, 0, 400);
+  stop (rig);
+}
+
+/* The check of all tables sees a group of which a page is wrong. */
+static void
+test_check (void **state)
+{
+  struct rig *rig = start ();
+  struct store_check check = { .patience = 1 };
+
+  (void) state;
+  write_and_demote (rig, 0, 400, 4);
+  trim (rig, 9);
+  assert_int_equal (store_check_live (rig->store, &check), 0);
+  assert_int_equal (check.pages, 399);
+  damage_memory (rig, 8, OBJECT_HEADER + 100);
+  assert_int_equal (store_check_live (rig->store, &check), -1);
+  assert_non_null (strstr (check.wrong, "checksum"));
+  damage_memory (rig, 8, OBJECT_HEADER + 100);
+  damage_memory (rig, 8, OBJECT_HEADER);
+  assert_int_equal (store_check_live (rig->store, &check), -1);
+  assert_non_null (strstr (check.wrong, "another slot's object"));
+  damage_memory (rig, 8, OBJECT_HEADER);
+  /* A word of a page that is no member. */
+  rig->store->slots.words[9] = rig->store->slots.words[4];
+  assert_int_equal (store_check_live (rig->store, &check), -1);
+  assert_non_null (strstr (check.wrong, "another slot's object"));
+  rig->store->slots.words[9] = 0;
+  assert_int_equal (store_check_live (rig->store, &check), 0);
+  stop (rig);
+}
+
 int
 main (void)
 {
@@ -504,6 +664,10 @@ main (void)
     cmocka_unit_test (test_read_before_writeback),
     cmocka_unit_test (test_checksum),
     cmocka_unit_test (test_two_steps),
+    cmocka_unit_test (test_verified),
+    cmocka_unit_test (test_verified_alone),
+    cmocka_unit_test (test_other_header),
+    cmocka_unit_test (test_check),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

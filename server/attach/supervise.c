@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "attach/handshake.h"
+#include "attach/supervise.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+/* Milliseconds.  The driver gives a connection up by itself when a request
+ * takes too long; that is seen at the next look.
+ */
+#define LOOK 5000
+#define LOOK_FOR_SERVER 100
+#define LOOK_AT_STALE_SERVER 2000
+#define RESTART_MOST 10000
+
+struct supervisor {
+  struct attachment a;
+  int signals;
+  sigset_t before; /* the signals that were blocked at the start */
+  pid_t server;    /* 0: not ours, or not running */
+  pid_t detaching; /* a process that detaches the disk, or 0 */
+  int64_t started; /* when the server was, milliseconds */
+  int64_t delay;   /* before it is started again, milliseconds */
+  bool away;       /* the server does not answer */
+  bool stale;      /* it answers, but has not what the disk had */
+  struct why told; /* what was said last */
+};
+
+static void say (const char *format, ...)
+    __attribute__ ((format (printf, 1, 2)));
+
+static void
+say (const char *format, ...)
+{
+  va_list args;
+
+  fputs ("tierswapctl: ", stderr);
+  va_start (args, format);
+  vfprintf (stderr, format, args);
+  va_end (args);
+  fputc ('\n', stderr);
+}
+
+/* Only what was not said last. */
+static void
+say_once (struct supervisor *s, const struct why *why)
+{
+  if (strcmp (s->told.text, why->text) != 0)
+    say ("%s", why->text);
+  s->told = *why;
+}
+
+static int64_t
+now (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_MONOTONIC, &time);
+  return (int64_t) time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+#define WARM_HEAP (256 << 10)
+#define WARM_STACK (128 << 10)
+
+static void
+warm (void)
+{
+  volatile char stack[WARM_STACK];
+  char *heap;
+
+  for (size_t i = 0; i < sizeof stack; i += 4096)
+    stack[i] = 1;
+  mallopt (M_MMAP_THRESHOLD, 32 << 20);
+  mallopt (M_TRIM_THRESHOLD, INT_MAX);
+  heap = malloc (WARM_HEAP);
+  if (heap)
+    memset (heap, 1, WARM_HEAP);
+  /* Not seen by the compiler as a store that nobody reads. */
+  __asm__ volatile("" : : "r"(heap) : "memory");
+  free (heap);
+}
+
+/* The program is small: all of it is read in, and what comes later is locked
+ * too.  Children are protected by themselves, or are of no account.
+ */
+static void
+protect (void)
+{
+  const struct sched_param parameters = { .sched_priority = 1 };
+  int fd = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  bool spared = fd != -1 && write (fd, "-1000", 5) == 5;
+
+  if (fd != -1)
+    close (fd);
+  if (mlockall (MCL_CURRENT | MCL_FUTURE) == -1
+      || prctl (PR_SET_IO_FLUSHER, 1, 0, 0, 0) == -1
+      || sched_setscheduler (0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters)
+             == -1
+      || !spared)
+    say ("warning: not protected against running out of memory: this needs "
+         "CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE");
+  warm ();
+}
+
+static void
+take_signals (struct supervisor *s)
+{
+  sigset_t set;
+
+  sigemptyset (&set);
+  sigaddset (&set, SIGCHLD);
+  sigaddset (&set, SIGINT);
+  sigaddset (&set, SIGTERM);
+  sigprocmask (SIG_BLOCK, &set, &s->before);
+  s->signals = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Tell systemd, if it is there, that the swap is on. */
+static void
+notify_ready (void)
+{
+  static const char ready[] = "READY=1";
+  const char *path = getenv ("NOTIFY_SOCKET");
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  size_t length = path ? strlen (path) : 0;
+  int fd;
+
+  if (length == 0 || length >= sizeof address.sun_path)
+    return;
+  memcpy (address.sun_path, path, length);
+  if (path[0] == '@')
+    address.sun_path[0] = '\0';
+  fd = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd == -1)
+    return;
+  if (sendto (fd, ready, strlen (ready), MSG_NOSIGNAL,
+              (struct sockaddr *) &address,
+              (socklen_t) (offsetof (struct sockaddr_un, sun_path) + length))
+      == -1)
+    say ("$NOTIFY_SOCKET: %s", strerror (errno));
+  close (fd);
+}
+
+/* The socket of a server that was killed is in the way of the next. */
+static void
+remove_socket (const char *path)
+{
+  struct stat status;
+
+  if (stat (path, &status) == 0 && S_ISSOCK (status.st_mode))
+    unlink (path);
+}
+
+static void
+start_server (struct supervisor *s)
+{
+  char *const *command = s->a.options->command;
+  pid_t child;
+
+  remove_socket (s->a.options->socket);
+  child = fork ();
+  if (child == 0) {
+    sigprocmask (SIG_SETMASK, &s->before, NULL);
+    unsetenv ("NOTIFY_SOCKET");
+    execvp (command[0], command);
+    say ("%s: %s", command[0], strerror (errno));
+    _exit (127);
+  }
+  s->started = now ();
+  if (child == -1)
+    say ("fork: %s", strerror (errno));
+  else
+    s->server = child;
+}
+
+/* A server that ends soon after its start is given ever longer pauses. */
+static void
+server_ended (struct supervisor *s, int status)
+{
+  if (WIFSIGNALED (status))
+    say ("the server was killed by signal %d", WTERMSIG (status));
+  else
+    say ("the server ended with status %d", WEXITSTATUS (status));
+  s->server = 0;
+  if (now () - s->started > RESTART_MOST)
+    s->delay = 0;
+  else
+    s->delay = s->delay == 0 ? LOOK_FOR_SERVER : 2 * s->delay;
+  if (s->delay > RESTART_MOST)
+    s->delay = RESTART_MOST;
+}
+
+static void
+reap (struct supervisor *s)
+{
+  pid_t child;
+  int status;
+
+  while ((child = waitpid (-1, &status, WNOHANG)) > 0) {
+    if (child == s->server)
+      server_ended (s, status);
+    if (child == s->detaching)
+      s->detaching = 0;
+  }
+}
+
+/* In a process of its own: the server must be looked after meanwhile. */
+static void
+begin_detach (struct supervisor *s)
+{
+  const struct options *options = s->a.options;
+  const char *path = s->a.disk.path;
+  struct attachment own;
+  struct why why;
+
+  if (s->detaching != 0)
+    return;
+  s->detaching = fork ();
+  if (s->detaching == -1)
+    s->detaching = 0;
+  else if (s->detaching == 0) {
+    sigprocmask (SIG_SETMASK, &s->before, NULL);
+    if (attachment_open (&own, path, options, &why) == 0
+        && attachment_detach (&own, &why) == 0)
+      _exit (0);
+    say ("%s", why.text);
+    _exit (1);
+  }
+}
+
+/* Whether one asked to end. */
+static bool
+take_signal (struct supervisor *s)
+{
+  struct signalfd_siginfo info;
+  bool end = false;
+
+  while (read (s->signals, &info, sizeof info) == sizeof info)
+    end |= info.ssi_signo != SIGCHLD;
+  reap (s);
+  return end;
+}
+
+/* Sleep until there is something to do.  True: it was asked to end. */
+static bool
+sleep_a_while (struct supervisor *s, int milliseconds)
+{
+  struct pollfd poll_for[]
+      = { { .fd = s->signals, .events = POLLIN },
+          { .fd = s->a.spare, .events = POLLIN | POLLRDHUP } };
+
+  poll (poll_for, 2, milliseconds);
+  if (s->a.spare != -1 && poll_for[1].revents != 0) {
+    close (s->a.spare);
+    s->a.spare = -1;
+  }
+  return take_signal (s);
+}
+
+/* Start the server if that is ours to do and nobody listens. */
+static void
+look_for_server (struct supervisor *s, int error)
+{
+  if (s->a.options->command && s->server == 0
+      && (error == ENOENT || error == ECONNREFUSED)
+      && now () >= s->started + s->delay)
+    start_server (s);
+}
+
+/* Until the server answers.  It is a mistake if ours does not even start. */
+static int
+wait_for_server (struct supervisor *s, struct why *why)
+{
+  bool ours = false;
+
+  while (attachment_meet (&s->a, why) == -1) {
+    if (!s->a.options->command || (errno != ENOENT && errno != ECONNREFUSED))
+      return -1;
+    if (ours && s->server == 0)
+      return why_set (why, ECHILD,
+                      "the server did not start: its own messages "
+                      "tell why");
+    look_for_server (s, errno);
+    ours = true;
+    if (sleep_a_while (s, LOOK_FOR_SERVER))
+      return why_set (why, EINTR, "interrupted");
+  }
+  return 0;
+}
+
+static void
+stop_server (struct supervisor *s)
+{
+  if (s->server == 0)
+    return;
+  kill (s->server, SIGTERM);
+  while (s->server != 0) {
+    sleep_a_while (s, LOOK);
+    if (s->server != 0)
+      kill (s->server, SIGTERM);
+  }
+}
+
+static void
+reconnect (struct supervisor *s)
+{
+  struct why why;
+  int count = attachment_reconnect (&s->a, &why);
+
+  if (count == -1) {
+    int error = errno;
+
+    if (disk_owner (&s->a.disk) == 0)
+      return;
+    if (!s->away || error == ESTALE)
+      say_once (s, &why);
+    s->away = true;
+    s->stale = error == ESTALE;
+    look_for_server (s, error);
+  }
+  else {
+    if (count > 0)
+      say ("%s has %d new connection%s", s->a.disk.path, count,
+           count == 1 ? "" : "s");
+    s->away = s->stale = false;
+    s->told.text[0] = '\0';
+  }
+}
+
+static int
+begin (struct supervisor *s, struct why *why)
+{
+  unsigned connections;
+
+  if (disk_owner (&s->a.disk) != 0) {
+    say ("%s is connected already, and looked after from now on",
+         s->a.disk.path);
+    return 0;
+  }
+  if (wait_for_server (s, why) == -1
+      || attachment_attach (&s->a, &connections, why) == -1)
+    return -1;
+  say ("%s is swapped on, with %u connection%s", s->a.disk.path, connections,
+       connections == 1 ? "" : "s");
+  return 0;
+}
+
+int
+supervise (const char *path, const struct options *options, struct why *why)
+{
+  struct supervisor s = { .signals = -1 };
+  int r, saved_errno;
+
+  if (attachment_open (&s.a, path, options, why) == -1)
+    return -1;
+  protect ();
+  take_signals (&s);
+  r = begin (&s, why);
+  if (r == 0) {
+    notify_ready ();
+    while (disk_owner (&s.a.disk) != 0) {
+      reconnect (&s);
+      if (sleep_a_while (&s, s.a.spare != -1 ? LOOK
+                             : s.stale       ? LOOK_AT_STALE_SERVER
+                                             : LOOK_FOR_SERVER))
+        begin_detach (&s);
+    }
+    say ("%s is detached", path);
+  }
+  saved_errno = errno;
+  attachment_close (&s.a);
+  s.a.spare = -1;
+  stop_server (&s);
+  close (s.signals);
+  errno = saved_errno;
+  return r;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Faults: the calls that the server makes to the system and to libraries, and
+ * that can fail, go through here (by the linker's --wrap), so that any one of
+ * them can be made to fail.
+ *
+ * A call site is the address that a call returns to.  What is taken by the
+ * calls of the server (memory, mappings) is remembered until it is given back.
+ */
+#ifndef TIERSWAP_TEST_FAULTS_H
+#define TIERSWAP_TEST_FAULTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FAULT_SITES 1024
+#define FAULT_ERRORS 3
+
+/* Shared by the processes of the test. */
+struct fault_site {
+  uintptr_t address; /* of this program as it is loaded */
+  const char *function;
+  const int *errors; /* ends with 0: what it may fail with */
+  /* The fault that led to it, if it was not come to without one. */
+  uintptr_t after;
+  int after_error;
+};
+
+/* A call that fails, once. */
+struct fault_armed {
+  uintptr_t address; /* 0: none */
+  int error;
+  _Atomic bool fired;
+};
+
+struct faults {
+  atomic_flag lock;
+  _Atomic bool listening; /* calls are noted, and can fail */
+  unsigned count;
+  struct fault_site sites[FAULT_SITES];
+
+  struct fault_armed armed[2];
+};
+extern struct faults *faults;
+
+/* Memory and mappings that were taken and not given back: how many; *ADDRESS
+ * is the site of one of them.
+ */
+extern unsigned faults_held (uintptr_t *address);
+
+#endif /* TIERSWAP_TEST_FAULTS_H */

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+here=$(cd "$(dirname "$0")" && pwd)
+exec "$here/run-guest" uml -m 640 -t 1800 "$here/full.sh" 64
