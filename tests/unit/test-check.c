@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The check of the live state: clean while pages are written, read, trimmed,
- * cleaned, written back and drained; and every kind of damage is found.
+ * cleaned, demoted, written back and drained; and every kind of damage is
+ * found.
  */
 #include "test.h"
 
@@ -88,6 +89,8 @@ test_under_load (void **state)
   rig_add (rig, "one", 1, 400);
   rig_add (rig, "two", 2, 400);
   writeback_configure (rig->writeback, &config);
+  store_set_tier_group (rig->store, 1, 4);
+  writeback_set_demote_age (rig->writeback, 0, 1);
   stop = false;
   for (uintptr_t i = 0; i < THREADS; ++i)
     assert_int_equal (pthread_create (&threads[i], NULL, load, (void *) i), 0);
@@ -96,6 +99,11 @@ test_under_load (void **state)
 
     drain_in_turn (i);
     rig_wait (done >= before + 2000);
+    if (i == 0) {
+      rig_age (rig, 0, RIG_PAGES, 100);
+      writeback_kick (rig->writeback);
+      rig_wait (atomic_load (&rig->store->tiers[1].grouped));
+    }
     if (store_check_live (rig->store, &check) == -1)
       fail_msg ("%s", check.wrong);
     assert_int_equal (check.looked, check.slots);
