@@ -38,7 +38,7 @@ offers "tierswapctl " "$commands"
 offers "tierswapctl re" "reconnect reload"
 offers "tierswapctl -" "--help --socket= --version"
 offers "tierswapctl status -" --json
-offers "tierswapctl cgroup / " "prio= writeback_prio= writeback_size="
+offers "tierswapctl cgroup / " "limit= prio= writeback_prio= writeback_size="
 offers "tierswapctl cgroup / w" "writeback_prio= writeback_size="
 offers "tierswapctl writeback " "age= cgroup= max= size= tier="
 offers "tierswapctl writeback age=5 m" "max="
@@ -70,7 +70,7 @@ serve_control "$tmp/conf"
 offers "tierswapctl -s $tmp/control get tier.fast.l" \
   "tier.fast.level tier.fast.limit"
 export TIERSWAP_CONTROL=$tmp/control
-offers "tierswapctl get pool.w" "pool.write_errors pool.writes"
+offers "tierswapctl get pool.w" "pool.write_errors pool.writes pool.writes_raw"
 offers "tierswapctl set pool." "pool.limit"
 offers "tierswapctl set tier.dense." \
   "tier.dense.demote_age tier.dense.group tier.dense.level tier.dense.limit"
