@@ -105,6 +105,7 @@ choose_tier (struct view *view, unsigned number)
 SHOW (show_tier_prio, view->tier->prio)
 SHOW (show_tier_limit, tier_of (view)->limit_bytes)
 SHOW (show_tier_demote_age, view->tier->demote_age)
+SHOW (show_tier_group, view->tier->group)
 SHOW (show_tier_used, tier_of (view)->mem_used_bytes)
 SHOW (show_tier_pages, tier_of (view)->pages)
 SHOW (show_tier_pages_raw, tier_of (view)->pages_raw)
@@ -148,6 +149,15 @@ STORE (set_tier_demote_age)
   return registry_number (name, value, 0, UINT32_MAX, &age, error) == -1
              ? -1
              : device_set_demote_age (device, object, (unsigned) age, error);
+}
+
+STORE (set_tier_group)
+{
+  int64_t pages;
+
+  return registry_number (name, value, 1, STORE_GROUP, &pages, error) == -1
+             ? -1
+             : device_set_group (device, object, (unsigned) pages, error);
 }
 
 /* Backing tiers. */
@@ -412,6 +422,7 @@ static const struct attribute tier_attributes[] = {
   { "level", show_tier_level, set_tier_level },
   { "limit", show_tier_limit, set_tier_limit },
   { "demote_age", show_tier_demote_age, set_tier_demote_age },
+  { "group", show_tier_group, set_tier_group },
   { "used", show_tier_used, NULL },
   { "mem_used_bytes", show_tier_used, NULL },
   { "pages", show_tier_pages, NULL },

@@ -140,6 +140,22 @@ device_set_demote_age (struct device *device, const char *name,
 }
 
 int
+device_set_group (struct device *device, const char *name, unsigned pages,
+                  char **error)
+{
+  struct config_tier *tier;
+
+  pthread_mutex_lock (&device->lock);
+  tier = find_tier (device, name, error);
+  if (tier) {
+    tier->group = pages;
+    store_set_tier_group (device->store, tier->prio - 1, pages);
+  }
+  pthread_mutex_unlock (&device->lock);
+  return tier ? 0 : -1;
+}
+
+int
 device_set_backing_size (struct device *device, const char *name,
                          uint64_t bytes, char **error)
 {

@@ -11,6 +11,7 @@
 #include "policy/config-check.h"
 #include "policy/config-size.h"
 #include "policy/config-value.h"
+#include "store/store.h"
 
 #define PRIOS 4 /* 1 to 4, of tiers and of backings */
 #define LONGEST_NAME 32
@@ -243,8 +244,13 @@ check_tier (const struct check *check, cfg_t *section, struct config_tier *tier)
         "leave it out for no limit but that of the pool",
         config_excerpt (limit->text).text,
         config_format_size (check->config->pool_limit).text);
-  return config_value_number (section, "demote_age", 0, UINT32_MAX,
-                              &tier->demote_age, check->report);
+  tier->group = STORE_GROUP;
+  if (config_value_number (section, "demote_age", 0, UINT32_MAX,
+                           &tier->demote_age, check->report)
+      == -1)
+    return -1;
+  return config_value_number (section, "group", 1, STORE_GROUP, &tier->group,
+                              check->report);
 }
 
 /* Half of the pool is left for what is too cold for the fast tier. */
@@ -258,11 +264,13 @@ default_tiers (const struct check *check)
     .prio = 1,
     .codec = { CODEC_LZ4, 0 },
     .limit = PAGES (config->pool_limit / 2),
+    .group = STORE_GROUP,
   };
   config->tiers[1] = (struct config_tier){
     .name = strdup ("dense"),
     .prio = 2,
     .codec = { CODEC_ZSTD, 1 },
+    .group = STORE_GROUP,
   };
   config->tiers_count = 2;
   if (config->tiers[0].name == NULL || config->tiers[1].name == NULL)

@@ -138,7 +138,8 @@ config_grammar_read (const struct config_text *text,
                        OPTION ("wipe"), CFG_END () };
   cfg_opt_t tier[]
       = { OPTION ("prio"),  OPTION ("codec"),      OPTION ("level"),
-          OPTION ("limit"), OPTION ("demote_age"), CFG_END () };
+          OPTION ("limit"), OPTION ("demote_age"), OPTION ("group"),
+          CFG_END () };
   cfg_opt_t backing[]
       = { OPTION ("prio"), OPTION ("path"),    OPTION ("uri"),
           OPTION ("size"), OPTION ("encrypt"), OPTION ("promote"),

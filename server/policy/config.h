@@ -28,6 +28,8 @@ struct config_tier {
   struct codec codec;
   uint64_t limit;      /* bytes of memory, 0: only the pool's limit */
   unsigned demote_age; /* seconds untouched, 0: never demoted */
+  unsigned group;      /* neighbours demoted into it that are compressed
+                          together, 1 to 4 */
   int line;
 };
 

@@ -174,9 +174,13 @@ start_writeback (struct device *device)
     return -1;
   }
   writeback_configure (device->writeback, &config->writeback);
-  for (unsigned i = 0; i < config->tiers_count; ++i)
-    writeback_set_demote_age (device->writeback, config->tiers[i].prio - 1,
-                              config->tiers[i].demote_age);
+  for (unsigned i = 0; i < config->tiers_count; ++i) {
+    const struct config_tier *tier = &config->tiers[i];
+
+    store_set_tier_group (device->store, tier->prio - 1, tier->group);
+    writeback_set_demote_age (device->writeback, tier->prio - 1,
+                              tier->demote_age);
+  }
   return 0;
 }
 

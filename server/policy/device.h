@@ -66,6 +66,8 @@ extern int device_set_tier_level (struct device *device, const char *tier,
                                   int level, char **error);
 extern int device_set_demote_age (struct device *device, const char *tier,
                                   unsigned seconds, char **error);
+extern int device_set_group (struct device *device, const char *tier,
+                             unsigned pages, char **error);
 extern int device_set_backing_size (struct device *device, const char *backing,
                                     uint64_t bytes, char **error);
 extern int device_set_promote (struct device *device, const char *backing,

@@ -35,7 +35,9 @@ same_text (const char *a, const char *b)
   return a == b || (a && b && strcmp (a, b) == 0);
 }
 
-/* Tiers that run stay as they are but for limit, level and demote_age. */
+/* Tiers that run stay as they are but for limit, level, demote_age and
+ * group.
+ */
 static int
 check_tiers (const struct config *old, const struct config *new, char **error)
 {
@@ -309,6 +311,7 @@ change_tiers (struct device *device, const struct config *new)
       store_add_tier (device->store, &options);
     store_set_tier_limit (device->store, is->prio - 1, is->limit);
     store_set_tier_level (device->store, is->prio - 1, is->codec.level);
+    store_set_tier_group (device->store, is->prio - 1, is->group);
     writeback_set_demote_age (device->writeback, is->prio - 1, is->demote_age);
   }
 }

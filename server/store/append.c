@@ -415,7 +415,7 @@ segment_unpin (struct store *store, uint32_t number)
 void
 store_release (struct store *store, slot_word word)
 {
-  uint32_t number, length = slot_length (word);
+  uint32_t number;
   struct segment *segment;
 
   switch (slot_kind (word)) {
@@ -427,10 +427,9 @@ store_release (struct store *store, slot_word word)
     segment = store_segment (store, number);
     if (word & SLOT_REFERENCED)
       atomic_fetch_sub_explicit (&segment->referenced, 1, memory_order_relaxed);
-    atomic_fetch_sub (&segment->contents,
-                      contents_of (1, length == PAGE_BYTES, length));
+    atomic_fetch_sub (&segment->contents, word_contents (word));
     segment_drop (store, number,
-                  (uint64_t) object_units (length) << CONTROL_LIVE_SHIFT);
+                  (uint64_t) word_units (word) << CONTROL_LIVE_SHIFT);
     return;
 
   default:
@@ -494,7 +493,8 @@ advance (struct store *store, uint32_t owner_number, enum stream stream,
 
 struct reservation {
   uint32_t segment, offset; /* in units */
-  uint32_t count, units;    /* objects that fit, and their space */
+  uint32_t count;           /* pages whose objects fit */
+  uint32_t units, live;     /* their space, and what of it is theirs */
 };
 
 /* What was reserved in vain still has to be walkable: fill it with objects of
@@ -510,17 +510,17 @@ write_fillers (struct store *store, const struct reservation *r,
                      (uint32_t) place_number (atomic_load (&segment->place)))
         + (uint64_t) r->offset * OBJECT_UNIT;
 
-  for (uint32_t i = 0; i < r->count; ++i) {
+  for (uint32_t i = 0; i < r->count; i = append_next (list, r->count, i)) {
     struct object *filler = (struct object *) at;
 
     filler->slot = OBJECT_FILLER;
     filler->checksum = 0;
-    filler->length = list[i].object->length;
-    at += object_units (filler->length) * OBJECT_UNIT;
+    filler->size = list[i].object->size;
+    at += object_units (filler) * OBJECT_UNIT;
   }
 }
 
-/* Reserve space for the first objects of the list, with a hold. */
+/* Reserve space for the objects of the list's first pages, with a hold. */
 static int
 reserve (struct store *store, uint32_t owner_number, enum stream stream,
          const struct append *list, unsigned count, bool cleaner,
@@ -540,21 +540,24 @@ reserve (struct store *store, uint32_t owner_number, enum stream stream,
       control = atomic_load (&segment->control);
       while (control_state (control) == SEGMENT_OPEN) {
         r->offset = control_tail (control);
-        r->units = r->count = 0;
+        r->units = r->live = r->count = 0;
         while (r->count < count) {
-          uint32_t units = object_units (list[r->count].object->length);
+          const struct object *object = list[r->count].object;
+          uint32_t pages = append_next (list, count, r->count) - r->count;
+          uint32_t units = object_units (object);
 
           if (r->offset + r->units + units > SEGMENT_UNITS)
             break;
           r->units += units;
-          r->count++;
+          r->live += units / object_pages (object) * pages;
+          r->count += pages;
         }
         if (r->count == 0)
           break;
         if (!atomic_compare_exchange_weak (
                 &segment->control, &control,
                 control + ((uint64_t) r->units << CONTROL_TAIL_SHIFT)
-                    + ((uint64_t) r->units << CONTROL_LIVE_SHIFT)
+                    + ((uint64_t) r->live << CONTROL_LIVE_SHIFT)
                     + CONTROL_HOLD))
           continue;
         if (atomic_load (&segment->owner) == owner_number)
@@ -562,7 +565,7 @@ reserve (struct store *store, uint32_t owner_number, enum stream stream,
         /* It was freed and opened by another owner between our two loads. */
         write_fillers (store, r, list);
         segment_drop (store, r->segment,
-                      ((uint64_t) r->units << CONTROL_LIVE_SHIFT)
+                      ((uint64_t) r->live << CONTROL_LIVE_SHIFT)
                           + CONTROL_HOLD);
         break;
       }
@@ -584,18 +587,22 @@ copy_objects (struct store *store, const struct reservation *r,
       = arena_frame (&store->arena,
                      (uint32_t) place_number (atomic_load (&segment->place)))
         + (uint64_t) r->offset * OBJECT_UNIT;
-  uint32_t raw = 0, bytes = 0;
+  uint64_t contents = 0;
 
-  for (uint32_t i = 0; i < r->count; ++i) {
-    uint32_t length = list[i].object->length;
+  for (uint32_t i = 0, next; i < r->count; i = next) {
+    const struct object *object = list[i].object;
+    uint32_t used = OBJECT_HEADER + object_length (object);
+    uint32_t room = object_units (object) * OBJECT_UNIT;
 
-    memcpy (at, list[i].object, OBJECT_HEADER + length);
-    at += object_units (length) * OBJECT_UNIT;
-    bytes += length;
-    raw += length == PAGE_BYTES;
+    next = append_next (list, r->count, i);
+    memcpy (at, object, used);
+    /* What an earlier segment left there is nobody's business on a backing. */
+    memset (at + used, 0, room - used);
+    at += room;
+    contents += word_contents (word_of (object, 0, 0)) * (next - i);
   }
   /* Counted before it is published: a release never comes first. */
-  atomic_fetch_add (&segment->contents, contents_of (r->count, raw, bytes));
+  atomic_fetch_add (&segment->contents, contents);
 }
 
 /* Its objects were written until TIME at least. */
@@ -622,13 +629,14 @@ append_overwrite (struct store *store, uint32_t owner,
   copy_objects (store, &r, list);
   raise_time (store_segment (store, r.segment), store_seconds ());
   offset = r.offset;
-  for (uint32_t i = 0; i < r.count; ++i) {
-    uint32_t length = list[i].object->length;
-    slot_word word = slot_object (r.segment, offset, length);
+  for (uint32_t i = 0, next; i < r.count; i = next) {
+    const struct object *object = list[i].object;
+    slot_word word = word_of (object, r.segment, offset);
 
-    store_release (store,
-                   atomic_exchange (&store->slots.words[list[i].slot], word));
-    offset += object_units (length);
+    for (next = append_next (list, r.count, i); i < next; ++i)
+      store_release (store,
+                     atomic_exchange (&store->slots.words[list[i].slot], word));
+    offset += object_units (object);
   }
   segment_drop (store, r.segment, CONTROL_HOLD);
   return r.count;
@@ -640,7 +648,7 @@ append_replace (struct store *store, const struct append_target *target,
 {
   struct reservation r;
   struct segment *segment;
-  uint32_t offset, lost_units = 0, referenced = 0;
+  uint32_t offset, next, lost_units = 0, referenced = 0;
   uint64_t lost = 0;
   int full = reserve (store, target->owner, target->stream, list, count,
                       target->cleaner, &r);
@@ -651,21 +659,24 @@ append_replace (struct store *store, const struct append_target *target,
   copy_objects (store, &r, list);
   raise_time (segment, target->time ? target->time : store_seconds ());
   offset = r.offset;
-  for (uint32_t i = 0; i < r.count; ++i) {
-    uint32_t length = list[i].object->length;
-    slot_word word = slot_object (r.segment, offset, length);
+  for (uint32_t i = 0; i < r.count; i = next) {
+    const struct object *object = list[i].object;
 
-    if (target->keep_referenced)
-      word |= list[i].expected & SLOT_REFERENCED;
-    list[i].done = slots_replace (&store->slots, list[i].slot, list[i].expected,
-                                  list[i].pattern, word, 0);
-    if (!list[i].done) {
-      lost += contents_of (1, length == PAGE_BYTES, length);
-      lost_units += object_units (length);
+    for (next = append_next (list, r.count, i); i < next; ++i) {
+      slot_word word = word_of (object, r.segment, offset);
+
+      if (target->keep_referenced)
+        word |= list[i].expected & SLOT_REFERENCED;
+      list[i].done = slots_replace (&store->slots, list[i].slot,
+                                    list[i].expected, list[i].pattern, word, 0);
+      if (!list[i].done) {
+        lost += word_contents (word);
+        lost_units += word_units (word);
+      }
+      else if (word & SLOT_REFERENCED)
+        referenced++;
     }
-    else if (word & SLOT_REFERENCED)
-      referenced++;
-    offset += object_units (length);
+    offset += object_units (object);
   }
   if (referenced)
     atomic_fetch_add_explicit (&segment->referenced, (int32_t) referenced,

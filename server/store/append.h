@@ -10,6 +10,9 @@
 
 #include "store/internal.h"
 
+/* A page to append.  The pages of a group follow one another and have the same
+ * object; all are there but in a group that is copied with dead members.
+ */
 struct append {
   const struct object *object; /* complete with its header */
   uint32_t slot;
@@ -20,6 +23,17 @@ struct append {
   uint64_t pattern;
   bool done; /* set by append_replace: the word was still the expected one */
 };
+
+/* Where the pages of the next object begin in a list of COUNT. */
+static inline unsigned
+append_next (const struct append *list, unsigned count, unsigned i)
+{
+  const struct object *object = list[i].object;
+
+  while (++i < count && list[i].object == object)
+    ;
+  return i;
+}
 
 enum room {
   ROOM_TIER_FULL = -1, /* the tier is at its limit */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "store/append.h"
-#include "store/worker.h"
+#include "store/group.h"
 
 /* Neighbouring objects are read together up to this. */
 #define IO_MOST (64 * 1024)
@@ -48,7 +48,9 @@ plan (struct store *store, struct backed_reads *reads)
     uint64_t object = place_number (one->place) * EXTENT_BYTES
                       + (uint64_t) slot_units (one->word) * OBJECT_UNIT;
     uint64_t start = block_down (object);
-    uint64_t end = block_down (object + OBJECT_HEADER + slot_length (one->word)
+    uint64_t end = block_down (object
+                               + (uint64_t) word_units (one->word)
+                                     * slot_pages (one->word) * OBJECT_UNIT
                                + BACKING_ALIGNMENT - 1);
     struct backing *backing
         = atomic_load (&store->backings[place_backing (one->place)].backing);
@@ -77,6 +79,30 @@ plan (struct store *store, struct backed_reads *reads)
   return ios;
 }
 
+/* A page that was read from a backing returns to its memory tier: alone, if it
+ * was of a group.
+ */
+static void
+promote (struct store *store, struct worker *worker, const struct backed *one,
+         const struct object *object, const void *page)
+{
+  const struct segment *segment
+      = store_segment (store, (uint32_t) slot_segment (one->word));
+  struct append entry = { .object = object,
+                          .slot = (uint32_t) one->slot,
+                          .expected = one->word };
+  struct append_target target
+      = { .owner = atomic_load (&segment->owner), .stream = STREAM_FRESH };
+
+  if (slot_pages (one->word) > 1) {
+    worker_make_object (worker, owner_tier (target.owner), one->slot, page,
+                        worker->room);
+    entry.object = (struct object *) worker->room;
+  }
+  if (append_replace (store, &target, &entry, 1) > 0 && entry.done)
+    store_release (store, one->word);
+}
+
 /* Check an object that was read, and make its page. */
 static int
 unpack (struct store *store, struct worker *worker, const struct backed *one)
@@ -86,7 +112,6 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
   const unsigned char *at = (unsigned char *) io->buffer + one->io_offset;
   const struct object *object = (const struct object *) at;
   struct store_backing *backing = &store->backings[place_backing (one->place)];
-  uint32_t length = slot_length (one->word);
   const struct segment *segment
       = store_segment (store, (uint32_t) slot_segment (one->word));
   void *page = one->length == PAGE_BYTES ? one->to : worker->page;
@@ -95,30 +120,19 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
     errno = EIO;
     return -1;
   }
-  if (!object_valid (object, one->slot, length)) {
+  if (!word_is_of (one->word, one->slot, object) || !object_unharmed (object)) {
     atomic_fetch_add (&backing->checksum_errors, 1);
     errno = EIO;
     return -1;
   }
-  if (length == PAGE_BYTES)
-    memcpy (page, object->bytes, PAGE_BYTES);
-  else if (codec_decompress (worker->codec, segment->codec, object->bytes,
-                             length, page)
-           == -1)
+  if (worker_unpack (worker, segment->codec, object, one->slot, one->word, page)
+      == -1)
     return -1;
   if (page != one->to)
     memcpy (one->to, worker->page + one->start, one->length);
 
-  if (atomic_load_explicit (&backing->promote, memory_order_relaxed)) {
-    struct append entry = { .object = object,
-                            .slot = (uint32_t) one->slot,
-                            .expected = one->word };
-    struct append_target target
-        = { .owner = atomic_load (&segment->owner), .stream = STREAM_FRESH };
-
-    if (append_replace (store, &target, &entry, 1) > 0 && entry.done)
-      store_release (store, one->word);
-  }
+  if (atomic_load_explicit (&backing->promote, memory_order_relaxed))
+    promote (store, worker, one, object, page);
   return 0;
 }
 
@@ -146,7 +160,8 @@ finish (struct store *store, struct worker *worker, const struct backing_io *io,
 }
 
 /* Read all of the list.  What has come is unpacked while the device is at work
- * on the others.
+ * on the others.  All of the list is held when this begins: within it, equal
+ * words are of the same group.
  */
 static int
 run (struct store *store, struct worker *worker, bool keep)
@@ -156,6 +171,8 @@ run (struct store *store, struct worker *worker, bool keep)
   unsigned ios;
   int r = 0;
 
+  /* Nor does a pin wait for a device. */
+  group_forget (worker);
   if (prepare (reads) == -1) {
     for (unsigned i = 0; i < reads->count; ++i)
       segment_drop (store, (uint32_t) slot_segment (reads->list[i].word),
@@ -175,6 +192,7 @@ run (struct store *store, struct worker *worker, bool keep)
         r = -1;
   }
   reads->count = 0;
+  group_forget (worker);
   if (r == -1)
     errno = EIO;
   return r;

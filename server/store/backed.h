@@ -16,8 +16,8 @@ struct store;
 struct worker;
 
 #define BACKED_READS 32
-/* An object of any offset touches at most three blocks. */
-#define BACKED_ROOM (BACKED_READS * 3 * BACKING_ALIGNMENT)
+/* A page's object of any offset touches at most three blocks, a group six. */
+#define BACKED_ROOM (BACKED_READS * 6 * BACKING_ALIGNMENT)
 
 /* One object to read.  Its segment has a hold. */
 struct backed {

@@ -96,25 +96,25 @@ judge_object (struct store *store, uint64_t slot, slot_word word)
 {
   const struct segment *segment
       = store_segment (store, (uint32_t) slot_segment (word));
-  uint32_t length = slot_length (word);
   uint64_t control = atomic_load (&segment->control);
   uint64_t place = atomic_load (&segment->place);
   const struct object *object;
 
   if (control_state (control) == SEGMENT_FREE)
     return "a free segment, in slot";
-  if (slot_units (word) + object_units (length) > control_tail (control))
+  if (slot_units (word) + word_units (word) * slot_pages (word)
+      > control_tail (control))
     return "an object past the tail, in slot";
-  if (control_live (control) < object_units (length))
+  if (control_live (control) < word_units (word))
     return "an object that is not counted as live, in slot";
   if (!place_is_frame (place))
     return NULL;
   if (place_number (place) >= arena_high_water (&store->arena))
     return "a frame that never was, in slot";
   object = object_at (store, place, slot_units (word));
-  if (object->slot != slot || object->length != length)
+  if (!word_is_of (word, slot, object))
     return "another slot's object, in slot";
-  if (object->checksum != object_checksum (object->slot, object->bytes, length))
+  if (!object_unharmed (object))
     return "an object with a wrong checksum, in slot";
   return NULL;
 }
@@ -142,7 +142,7 @@ static int
 check_word (struct checking *c, uint64_t slot, slot_word word)
 {
   struct store *store = c->store;
-  uint32_t number = (uint32_t) slot_segment (word), length = slot_length (word);
+  uint32_t number = (uint32_t) slot_segment (word);
   const char *what;
 
   if (slot_is_same (word))
@@ -168,8 +168,8 @@ check_word (struct checking *c, uint64_t slot, slot_word word)
     return wrong (c->check, what, slot);
   c->check->pages++;
   if (number < c->segments) {
-    c->found[number].units += object_units (length);
-    c->found[number].contents += contents_of (1, length == PAGE_BYTES, length);
+    c->found[number].units += word_units (word);
+    c->found[number].contents += word_contents (word);
   }
   return 0;
 }
@@ -209,6 +209,26 @@ adds_up (const struct found *f, uint64_t control, uint64_t contents)
   return control_live (control) == f->units && contents == f->contents;
 }
 
+/* Count the pages of OBJECT that are live: those whose word is HERE. */
+static void
+count_pages (struct store *store, const struct object *object, slot_word here,
+             struct found *f)
+{
+  if (object->slot == OBJECT_FILLER)
+    return;
+  for (unsigned members = object_members (object); members;
+       members &= members - 1) {
+    uint64_t slot
+        = group_first (object->slot) + (unsigned) __builtin_ctz (members);
+
+    if (slot < store->slots.count
+        && slot_same_object (atomic_load (&store->slots.words[slot]), here)) {
+      f->units += word_units (here);
+      f->contents += word_contents (here);
+    }
+  }
+}
+
 /* Count a segment again by the headers of its objects in memory.  False: they
  * do not lead to its tail.
  */
@@ -222,18 +242,11 @@ count_by_headers (struct store *store, uint32_t number, uint64_t place,
   f->contents = 0;
   while (offset < tail) {
     const struct object *object = object_at (store, place, offset);
-    uint32_t length = object->length;
 
-    if (length == 0 || length > PAGE_BYTES
-        || object_units (length) > tail - offset)
+    if (!object_header_valid (object, tail - offset))
       return false;
-    if (object->slot < store->slots.count
-        && slot_same_object (atomic_load (&store->slots.words[object->slot]),
-                             slot_object (number, offset, length))) {
-      f->units += object_units (length);
-      f->contents += contents_of (1, length == PAGE_BYTES, length);
-    }
-    offset += object_units (length);
+    count_pages (store, object, word_of (object, number, offset), f);
+    offset += object_units (object);
   }
   return true;
 }
@@ -350,11 +363,10 @@ count_by_slots (struct checking *c)
     word = atomic_load (&slots->words[slot]);
     if (slot_is_object (word) && slot_segment (word) < c->segments) {
       struct found *f = &c->found[slot_segment (word)];
-      uint32_t length = slot_length (word);
 
       if (f->counting) {
-        f->units += object_units (length);
-        f->contents += contents_of (1, length == PAGE_BYTES, length);
+        f->units += word_units (word);
+        f->contents += word_contents (word);
       }
     }
   }

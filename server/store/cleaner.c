@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "store/cleaner.h"
+#include "store/group.h"
 #include "store/room.h"
 #include "store/walk.h"
 
@@ -210,9 +212,39 @@ bytes_of (const struct append *list, unsigned count)
 {
   uint64_t bytes = 0;
 
-  for (unsigned i = 0; i < count; ++i)
-    bytes += OBJECT_HEADER + list[i].object->length;
+  for (unsigned i = 0; i < count; i = append_next (list, count, i))
+    bytes += OBJECT_HEADER + object_length (list[i].object);
   return bytes;
+}
+
+/* Does an object stay in memory when others are packed for writeback?  A group
+ * does for each of its pages.
+ */
+static bool
+stays_behind (const struct append *list, unsigned count,
+              const struct outgoing *outgoing)
+{
+  for (unsigned i = 0; i < count; ++i)
+    if (list[i].expected & SLOT_REFERENCED)
+      return true;
+  return object_share (list[0].object) < outgoing->least;
+}
+
+/* Move the live pages of one object.  A group that has lost some is made anew,
+ * or what they take would stay taken.
+ */
+static int
+move_partial (struct walk *walk, const struct append_target *target,
+              struct append *list, unsigned count)
+{
+  struct worker *worker = worker_get (walk->store);
+
+  if (!worker)
+    return -1;
+  /* One that cannot be read (the memory is bad) is copied as it is. */
+  group_remake (worker, store_segment (walk->store, walk->segment), list,
+                count);
+  return walk_move (walk, target, list, count);
 }
 
 int
@@ -224,8 +256,8 @@ cleaner_empty (struct store *store, uint32_t number,
   struct append_target cold = target_of (
       store, segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
   struct append_target stay = target_of (store, segment, STREAM_SURVIVORS);
-  struct append live[WALK_OBJECTS], staying[WALK_OBJECTS];
-  unsigned count, stays;
+  struct append live[WALK_OBJECTS], going[WALK_OBJECTS], staying[WALK_OBJECTS];
+  unsigned count;
   uint64_t bytes = 0;
   int r = 0;
 
@@ -238,15 +270,29 @@ cleaner_empty (struct store *store, uint32_t number,
     stay.keep_referenced = false;
   }
   while (r == 0 && (count = walk_next (&walk, live)) > 0) {
+    unsigned goes = 0, stays = 0;
+
     bytes += bytes_of (live, count);
-    stays = 0;
-    for (unsigned i = 0; outgoing && i < count; ++i)
-      if (live[i].expected & SLOT_REFERENCED
-          || live[i].object->length < outgoing->least) {
-        staying[stays++] = live[i];
-        live[i--] = live[--count];
+    for (unsigned i = 0, next; i < count && r == 0; i = next) {
+      unsigned pages;
+      bool stay_here;
+
+      next = append_next (live, count, i);
+      pages = next - i;
+      stay_here = outgoing && stays_behind (live + i, pages, outgoing);
+      if (pages < object_pages (live[i].object))
+        r = move_partial (&walk, stay_here ? &stay : &cold, live + i, pages);
+      else if (stay_here) {
+        memcpy (staying + stays, live + i, pages * sizeof *live);
+        stays += pages;
       }
-    r = walk_move (&walk, &cold, live, count);
+      else {
+        memcpy (going + goes, live + i, pages * sizeof *live);
+        goes += pages;
+      }
+    }
+    if (r == 0)
+      r = walk_move (&walk, &cold, going, goes);
     if (r == 0)
       r = walk_move (&walk, &stay, staying, stays);
   }
@@ -375,12 +421,16 @@ void *
 cleaner_run (void *data)
 {
   struct store *store = data;
+  struct worker *worker = worker_get (store);
   uint64_t opened = 0, now;
   bool rested = false;
   const struct sched_param normal = { 0 };
 
   /* Where those who serve are real-time threads, it is not one of them. */
   pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal);
+  /* No request waits for it. */
+  if (worker)
+    worker->groups = true;
   while (!atomic_load (&store->stop)) {
     /* Once at rest, only a change wakes it. */
     if (rested)

@@ -17,11 +17,19 @@
 #define ZSTD_MOST 19
 #define LZ4_LEAST (-65537) /* LZ4_ACCELERATION_MAX of liblz4 */
 
+struct zstd {
+  ZSTD_CCtx *context; /* NULL until it is needed */
+  int level;
+};
+
 struct codec_context {
-  void *lz4;               /* LZ4_sizeofState */
-  void *lz4hc;             /* LZ4_sizeofStateHC, NULL until a codec needs it */
-  ZSTD_CCtx *zstd[CODECS]; /* NULL until codec number i is zstd */
-  int zstd_level[CODECS];
+  void *lz4;   /* LZ4_sizeofState */
+  void *lz4hc; /* LZ4_sizeofStateHC, NULL until a codec needs it */
+  struct zstd zstd[CODECS];
+  /* Those of groups are their own: one that changes between sizes of input
+   * gives back and takes memory as it goes.
+   */
+  struct zstd zstd_group[CODECS];
   ZSTD_DCtx *zstd_out;
 };
 
@@ -82,10 +90,8 @@ codec_level_valid (enum codec_kind kind, int level)
 
 /* Make what CODEC needs to compress, if it is not there yet. */
 static int
-prepare (struct codec_context *context, unsigned index, struct codec codec)
+prepare (struct codec_context *context, struct zstd *zstd, struct codec codec)
 {
-  ZSTD_CCtx *zstd = context->zstd[index];
-
   switch (codec.kind) {
   case CODEC_LZ4HC:
     if (!context->lz4hc)
@@ -93,16 +99,17 @@ prepare (struct codec_context *context, unsigned index, struct codec codec)
     return context->lz4hc ? 0 : -1;
 
   case CODEC_ZSTD:
-    if (zstd && context->zstd_level[index] == codec.level)
+    if (zstd->context && zstd->level == codec.level)
       return 0;
-    if (!zstd)
-      zstd = context->zstd[index] = ZSTD_createCCtx ();
-    if (!zstd)
+    if (!zstd->context)
+      zstd->context = ZSTD_createCCtx ();
+    if (!zstd->context)
       return -1;
     /* The size of a page is known: do not spend bytes on telling it. */
-    ZSTD_CCtx_setParameter (zstd, ZSTD_c_compressionLevel, codec.level);
-    ZSTD_CCtx_setParameter (zstd, ZSTD_c_contentSizeFlag, 0);
-    context->zstd_level[index] = codec.level;
+    ZSTD_CCtx_setParameter (zstd->context, ZSTD_c_compressionLevel,
+                            codec.level);
+    ZSTD_CCtx_setParameter (zstd->context, ZSTD_c_contentSizeFlag, 0);
+    zstd->level = codec.level;
     return 0;
 
   default:
@@ -129,7 +136,7 @@ codec_context_create (const struct codec *codecs, unsigned count)
     char back[PAGE_BYTES];
     size_t length;
 
-    if (prepare (context, i, codecs[i]) == -1)
+    if (prepare (context, &context->zstd[i], codecs[i]) == -1)
       goto fail;
     length = codec_compress (context, i, codecs[i], page, out, sizeof out);
     if (length)
@@ -148,41 +155,41 @@ codec_context_free (struct codec_context *context)
 {
   if (!context)
     return;
-  for (unsigned i = 0; i < CODECS; ++i)
-    ZSTD_freeCCtx (context->zstd[i]);
+  for (unsigned i = 0; i < CODECS; ++i) {
+    ZSTD_freeCCtx (context->zstd[i].context);
+    ZSTD_freeCCtx (context->zstd_group[i].context);
+  }
   ZSTD_freeDCtx (context->zstd_out);
   free (context->lz4hc);
   free (context->lz4);
   free (context);
 }
 
-size_t
-codec_compress (struct codec_context *context, unsigned index,
-                struct codec codec, const void *page, void *out,
-                size_t capacity)
+static size_t
+compress (struct codec_context *context, struct zstd *zstd, struct codec codec,
+          const void *in, size_t count, void *out, size_t capacity)
 {
   size_t length;
   int n;
 
   switch (codec.kind) {
   case CODEC_LZ4:
-    n = LZ4_compress_fast_extState (context->lz4, page, out, PAGE_BYTES,
+    n = LZ4_compress_fast_extState (context->lz4, in, out, (int) count,
                                     (int) capacity,
                                     codec.level < 0 ? -codec.level : 1);
     return n > 0 ? n : 0;
 
   case CODEC_LZ4HC:
-    if (prepare (context, index, codec) == -1)
+    if (prepare (context, zstd, codec) == -1)
       return 0;
-    n = LZ4_compress_HC_extStateHC (context->lz4hc, page, out, PAGE_BYTES,
+    n = LZ4_compress_HC_extStateHC (context->lz4hc, in, out, (int) count,
                                     (int) capacity, codec.level);
     return n > 0 ? n : 0;
 
   case CODEC_ZSTD:
-    if (prepare (context, index, codec) == -1)
+    if (prepare (context, zstd, codec) == -1)
       return 0;
-    length = ZSTD_compress2 (context->zstd[index], out, capacity, page,
-                             PAGE_BYTES);
+    length = ZSTD_compress2 (zstd->context, out, capacity, in, count);
     return ZSTD_isError (length) ? 0 : length;
 
   default:
@@ -190,17 +197,44 @@ codec_compress (struct codec_context *context, unsigned index,
   }
 }
 
+size_t
+codec_compress (struct codec_context *context, unsigned index,
+                struct codec codec, const void *page, void *out,
+                size_t capacity)
+{
+  return compress (context, &context->zstd[index], codec, page, PAGE_BYTES, out,
+                   capacity);
+}
+
+size_t
+codec_compress_group (struct codec_context *context, unsigned index,
+                      struct codec codec, const void *in, unsigned pages,
+                      void *out, size_t capacity)
+{
+  return compress (context, &context->zstd_group[index], codec, in,
+                   (size_t) pages * PAGE_BYTES, out, capacity);
+}
+
 int
 codec_decompress (struct codec_context *context, enum codec_kind kind,
                   const void *in, size_t length, void *page)
 {
+  return codec_decompress_group (context, kind, in, length, page, 1);
+}
+
+int
+codec_decompress_group (struct codec_context *context, enum codec_kind kind,
+                        const void *in, size_t length, void *out,
+                        unsigned pages)
+{
+  const size_t count = (size_t) pages * PAGE_BYTES;
   size_t n = 0;
   int r;
 
   switch (kind) {
   case CODEC_LZ4:
   case CODEC_LZ4HC:
-    r = LZ4_decompress_safe (in, page, (int) length, PAGE_BYTES);
+    r = LZ4_decompress_safe (in, out, (int) length, (int) count);
     n = r > 0 ? r : 0;
     break;
 
@@ -210,13 +244,13 @@ codec_decompress (struct codec_context *context, enum codec_kind kind,
       context->zstd_out = ZSTD_createDCtx ();
     if (!context->zstd_out)
       break;
-    n = ZSTD_decompressDCtx (context->zstd_out, page, PAGE_BYTES, in, length);
+    n = ZSTD_decompressDCtx (context->zstd_out, out, count, in, length);
     break;
 
   default:
     break;
   }
-  if (n != PAGE_BYTES) {
+  if (n != count) {
     errno = EIO;
     return -1;
   }

@@ -57,11 +57,24 @@ extern size_t codec_compress (struct codec_context *context, unsigned index,
                               struct codec codec, const void *page, void *out,
                               size_t capacity);
 
+/* The same for PAGES pages together, at least two.  What that takes is
+ * allocated at the first time.
+ */
+extern size_t codec_compress_group (struct codec_context *context,
+                                    unsigned index, struct codec codec,
+                                    const void *in, unsigned pages, void *out,
+                                    size_t capacity);
+
 /* Decompress LENGTH bytes to exactly one page.  -1 with errno EIO if they
  * are not the compressed form of one page.
  */
 extern int codec_decompress (struct codec_context *context,
                              enum codec_kind kind, const void *in,
                              size_t length, void *page);
+
+/* The same to exactly PAGES pages. */
+extern int codec_decompress_group (struct codec_context *context,
+                                   enum codec_kind kind, const void *in,
+                                   size_t length, void *out, unsigned pages);
 
 #endif /* TIERSWAP_CODEC_H */

@@ -10,9 +10,11 @@
 struct store;
 
 /* Recompress the live objects of a claimed segment in memory into the tier
- * after its own, and end the claim.  Pages read since stay in their tier, as
- * does a page that would not become shorter.  Returns the pages demoted, or -1
- * if there was no room or no worker; what was not moved is where it was.
+ * after its own, neighbours among them together (group.h), as many as that tier
+ * is set to, and end the claim.  Pages read since stay in their tier, as does a
+ * page that would not become shorter; a group stays for any of its pages.
+ * Returns the pages demoted, or -1 if there was no room or no worker; what was
+ * not moved is where it was.
  */
 extern int64_t demote_segment (struct store *store, uint32_t segment);
 

@@ -48,6 +48,11 @@ struct tier {
   _Atomic uint32_t frames;  /* in use */
   _Atomic uint32_t lowered; /* frames in use when the limit was set last */
   _Atomic bool full;        /* a hint: do not compress for it in vain */
+  /* Neighbouring pages that are compressed together when they are demoted
+   * into the tier; 0 and 1: none.
+   */
+  _Atomic unsigned group;
+  _Atomic bool grouped; /* it has had groups: objects may be large */
 };
 
 struct cleaner {
@@ -188,6 +193,36 @@ static inline uint32_t
 owner_class (uint32_t owner)
 {
   return owner % STORE_CLASSES;
+}
+
+/* What a word of an object accounts for, in units and in contents. */
+static inline uint32_t
+word_units (slot_word word)
+{
+  return object_share_units (slot_length (word), slot_pages (word));
+}
+
+static inline uint64_t
+word_contents (slot_word word)
+{
+  uint32_t length = slot_length (word);
+
+  return contents_of (1, length == PAGE_BYTES, length);
+}
+
+/* The word of a page of OBJECT, which is OFFSET units into SEGMENT. */
+static inline slot_word
+word_of (const struct object *object, uint32_t segment, uint32_t offset)
+{
+  return slot_member (segment, offset, object_share (object),
+                      object_pages (object));
+}
+
+/* Does OBJECT have the page that SLOT's WORD says is in it? */
+static inline bool
+word_is_of (slot_word word, uint64_t slot, const struct object *object)
+{
+  return object_is_of (object, slot, slot_length (word), slot_pages (word));
 }
 
 extern uint64_t store_meta_bytes (struct store *store);

@@ -15,6 +15,8 @@ libtierswap_la_SOURCES += \
 	server/store/demote.h \
 	server/store/frame.c \
 	server/store/frame.h \
+	server/store/group.c \
+	server/store/group.h \
 	server/store/index_stack.h \
 	server/store/internal.h \
 	server/store/mover.c \

@@ -143,9 +143,16 @@ pick_seal (struct store *store, const struct pick *pick)
 }
 
 /* Objects do not lie across segments: the most that is lost at the end of one
- * into which others are merged, in units.
+ * of OWNER into which others are merged, in units.
  */
-#define END_MOST (object_units (PAGE_BYTES))
+static uint32_t
+end_most (struct store *store, const struct owner *owner)
+{
+  unsigned tier = owner_tier ((uint32_t) (owner - store->owners));
+
+  return atomic_load (&store->tiers[tier].grouped) ? GROUP_UNITS_MOST
+                                                   : PAGE_UNITS_MOST;
+}
 
 /* The owner of a segment on BACKING of which at least DEAD_UNITS are dead. NULL
  * if it is none.
@@ -182,8 +189,10 @@ pick_mergeable (struct store *store, unsigned backing, uint32_t dead_bytes)
   for (uint32_t i = 0; i < high; ++i) {
     owner = owner_of_sparse (store, i, backing, dead_units, &control);
     if (owner) {
-      owner->mergeable_units
-          += SEGMENT_UNITS - control_live (control) - END_MOST;
+      uint32_t dead = SEGMENT_UNITS - control_live (control);
+      uint32_t lost = end_most (store, owner);
+
+      owner->mergeable_units += dead > lost ? dead - lost : 0;
       gains |= owner->mergeable_units >= SEGMENT_UNITS;
     }
   }

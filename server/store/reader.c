@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/message.h"
+#include "store/group.h"
 #include "store/page.h"
 #include "store/reader.h"
 
@@ -21,10 +22,10 @@ mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
 /* Is an object in memory as it was stored, where that is asked for? */
 static bool
 unharmed (struct store *store, const struct object *object, uint64_t slot,
-          uint32_t length)
+          slot_word word)
 {
   if (!atomic_load_explicit (&store->verify, memory_order_relaxed)
-      || object_valid (object, slot, length))
+      || (word_is_of (word, slot, object) && object_unharmed (object)))
     return true;
   if (!atomic_exchange (&store->told_damage, true))
     message (
@@ -39,7 +40,7 @@ unharmed (struct store *store, const struct object *object, uint64_t slot,
 
 /* Read a page that is in memory, or hold the segment of one that is not.
  * Returns 1 for the latter: ONE then says what to read.  An object in memory
- * stays pinned if KEEP.
+ * stays pinned if KEEP.  Otherwise a group does, until the worker forgets it.
  */
 static int
 look (struct store *store, struct worker *worker, uint64_t slot, void *page,
@@ -51,7 +52,7 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
     struct segment *segment;
     const struct object *object;
     uint32_t number;
-    int r = 0;
+    int r;
 
     if (slot_kind (word) != SLOT_OBJECT) {
       if (slot_is_same (word)
@@ -84,17 +85,16 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
                                                 (uint32_t) place_number (place))
                                    + (uint64_t) slot_units (word)
                                          * OBJECT_UNIT);
-    if (!unharmed (store, object, slot, slot_length (word)))
-      r = -1;
-    else if (slot_length (word) == PAGE_BYTES)
-      memcpy (page, object->bytes, PAGE_BYTES);
+    if (unharmed (store, object, slot, word))
+      r = worker_unpack (worker, segment->codec, object, slot, word, page);
     else
-      r = codec_decompress (worker->codec, segment->codec, object->bytes,
-                            slot_length (word), page);
+      r = -1;
     if (r == 0)
       mark_referenced (store, segment, slot, word);
     *reading = (struct reading){ word, 0, CONTROL_PIN };
-    if (r == -1 || !keep)
+    if (r == 0 && !keep && slot_pages (word) > 1)
+      group_keep (worker, number);
+    else if (r == -1 || !keep)
       segment_unpin (store, number);
     return r;
   }
@@ -107,6 +107,7 @@ reader_page (struct store *store, struct worker *worker, uint64_t slot,
   struct backed one = { .to = page, .length = PAGE_BYTES };
   int r = look (store, worker, slot, page, reading, true, &one);
 
+  group_forget (worker);
   return r == 1 ? backed_read_one (store, worker, &one) : r;
 }
 
@@ -161,6 +162,7 @@ store_read (struct store *store, void *buffer, size_t count, uint64_t offset)
   }
   if (worker->backed.count > 0 && backed_read (store, worker) == -1)
     r = -1;
+  group_forget (worker);
   worker_count (&worker->counters.reads, pages);
   if (r == -1) {
     worker_count (&worker->counters.read_errors, 1);

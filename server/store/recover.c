@@ -15,9 +15,9 @@
 #include "store/region.h"
 #include "store/state.h"
 
-/* The smallest and the largest object, in units. */
-#define UNITS_LEAST (object_units (1))
-#define UNITS_MOST (object_units (PAGE_BYTES))
+/* The smallest and the largest object of one page, in units. */
+#define UNITS_LEAST (object_share_units (1, 1))
+#define UNITS_MOST PAGE_UNITS_MOST
 
 #define TELL_AFTER 2 /* seconds, and again after as many */
 #define BATCH 32
@@ -33,7 +33,8 @@ struct found {
 
 /* An object of a segment to repair. */
 struct piece {
-  uint32_t segment, units, length, slot;
+  uint32_t segment, units, slot;
+  slot_word word;
 };
 
 /* A segment that goes into an owner's list. */
@@ -113,17 +114,25 @@ static int
 find_object (struct recovery *r, uint64_t slot, slot_word word)
 {
   uint64_t number = slot_segment (word);
-  uint32_t length = slot_length (word), units = object_units (length);
+  uint32_t units = word_units (word), end;
   struct found *found;
 
   if (number >= r->mark)
     return damaged (r, "a segment that never was, in slot", slot);
   found = &r->found[number];
   found->units += units;
-  found->contents += contents_of (1, length == PAGE_BYTES, length);
+  found->contents += word_contents (word);
   found->referenced += (word & SLOT_REFERENCED) != 0;
-  if (slot_units (word) + units > found->tail)
-    found->tail = slot_units (word) + units;
+  end = slot_units (word) + units * slot_pages (word);
+  if (end > found->tail)
+    found->tail = end;
+  if (slot_pages (word) > 1)
+    atomic_store (
+        &r->store
+             ->tiers[owner_tier (atomic_load (
+                 &store_segment (r->store, (uint32_t) number)->owner))]
+             .grouped,
+        true);
   if (found->units > SEGMENT_UNITS || found->tail > SEGMENT_UNITS)
     return damaged (r, "a segment that is too full, in slot", slot);
   r->pages++;
@@ -262,12 +271,19 @@ live_units (struct store *store, uint32_t number,
   uint32_t units = 0;
 
   for (unsigned i = 0; i < count; ++i) {
-    uint32_t length = objects[i]->length;
-    slot_word word = atomic_load_explicit (
-        &store->slots.words[objects[i]->slot], memory_order_relaxed);
+    const slot_word here = word_of (objects[i], number, offsets[i]);
+    unsigned members = object_members (objects[i]);
 
-    if (slot_same_object (word, slot_object (number, offsets[i], length)))
-      units += object_units (length);
+    for (; members; members &= members - 1) {
+      uint64_t slot
+          = group_first (objects[i]->slot) + (unsigned) __builtin_ctz (members);
+
+      if (slot < store->slots.count
+          && slot_same_object (atomic_load_explicit (&store->slots.words[slot],
+                                                     memory_order_relaxed),
+                               here))
+        units += word_units (here);
+    }
   }
   return units;
 }
@@ -287,10 +303,10 @@ headers_lead (struct recovery *r, uint32_t number, uint32_t tail)
   while (offset < tail) {
     const struct object *object
         = (const struct object *) (base + (uint64_t) offset * OBJECT_UNIT);
-    uint32_t length = object->length;
 
-    if (tail - offset < UNITS_LEAST || length == 0 || length > PAGE_BYTES
-        || object_units (length) > tail - offset)
+    if (tail - offset < UNITS_LEAST || object_length (object) == 0
+        || object_share (object) > PAGE_BYTES
+        || object_units (object) > tail - offset)
       return false;
     if (object->slot < store->slots.count
         && slots_touched (&store->slots, object->slot)) {
@@ -302,7 +318,7 @@ headers_lead (struct recovery *r, uint32_t number, uint32_t tail)
       live += live_units (store, number, objects, offsets, count);
       count = 0;
     }
-    offset += object_units (length);
+    offset += object_units (object);
   }
   live += live_units (store, number, objects, offsets, count);
   return live == r->found[number].units;
@@ -442,11 +458,25 @@ gather_pieces (struct recovery *r)
     }
     r->pieces[r->pieces_count++]
         = (struct piece){ (uint32_t) slot_segment (word), slot_units (word),
-                          slot_length (word), (uint32_t) slot };
+                          (uint32_t) slot, word };
   }
   if (r->pieces_count)
     qsort (r->pieces, r->pieces_count, sizeof *r->pieces, compare_pieces);
   return 0;
+}
+
+/* Where the object of a piece ends, in units. */
+static uint32_t
+piece_end (const struct piece *piece)
+{
+  return piece->units + word_units (piece->word) * slot_pages (piece->word);
+}
+
+/* The pages of a group are pieces at the same place. */
+static bool
+with_previous (const struct recovery *r, uint64_t i)
+{
+  return i > 0 && slot_same_object (r->pieces[i].word, r->pieces[i - 1].word);
 }
 
 /* Each of them is where its word says, and what lies between can be filled.
@@ -464,12 +494,13 @@ check_pieces (struct recovery *r)
 
     if (i == 0 || piece->segment != r->pieces[i - 1].segment)
       end = 0;
-    if (piece->units < end
-        || (piece->units > end && piece->units - end < UNITS_LEAST))
+    if (!with_previous (r, i)
+        && (piece->units < end
+            || (piece->units > end && piece->units - end < UNITS_LEAST)))
       return damaged (r, "objects that overlap, in slot", piece->slot);
-    if (object->slot != piece->slot || object->length != piece->length)
+    if (!word_is_of (piece->word, piece->slot, object))
       return damaged (r, "another slot's object, in slot", piece->slot);
-    end = piece->units + object_units (piece->length);
+    end = piece_end (piece);
   }
   return 0;
 }
@@ -488,9 +519,9 @@ fill (unsigned char *base, uint32_t start, uint32_t end)
                                                : UNITS_MOST;
     filler->slot = UINT32_MAX;
     filler->checksum = 0;
-    filler->length = (uint16_t) (units * OBJECT_UNIT - OBJECT_HEADER);
-    if (filler->length > PAGE_BYTES)
-      filler->length = PAGE_BYTES;
+    filler->size = object_size (units * OBJECT_UNIT - OBJECT_HEADER, 1);
+    if (filler->size > PAGE_BYTES)
+      filler->size = PAGE_BYTES;
     start += units;
   }
 }
@@ -505,9 +536,11 @@ repair (struct recovery *r)
 
     if (i == 0 || piece->segment != r->pieces[i - 1].segment)
       end = 0;
+    if (with_previous (r, i))
+      continue;
     fill ((unsigned char *) frame_of (r->store, piece->segment), end,
           piece->units);
-    end = piece->units + object_units (piece->length);
+    end = piece_end (piece);
   }
 }
 

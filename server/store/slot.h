@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The slot word: where one page is, in one atomic 64-bit word.
  *
- *   63 62 | 61         | 60 .. 49  | 48 .. 33       | 32 .. 0
- *   00    | 0 (the whole word is 0)                             empty
- *   01    | referenced | length-1  | offset/4 bytes | segment   object
+ *   63 62 | 61         | 60 .. 49 | 48 .. 33 | 32 31   | 30 .. 0
+ *   00    | 0 (the whole word is 0)                                empty
+ *   01    | referenced | length-1 | offset/4 | pages-1 | segment   object
  *
  *   63 62 | 61 .. 46   | 45 .. 0
  *   10    | cgroup     | pattern, sign-extended                  same-filled
  *   11    | cgroup     | low bits of the pattern                 same-filled,
  *                                       the whole of it stands in wide[slot]
+ *
+ * Where several pages share one object (a group, see object.h) each of their
+ * words points at it and stands for its share: length is the stored bytes
+ * divided by the pages, rounded up.
  *
  * A same-filled page repeats one 8-byte pattern and takes no object.  Patterns
  * that are small numbers (zero, minus one) fit in the word; the others use
@@ -32,7 +36,10 @@ enum slot_kind { SLOT_EMPTY, SLOT_OBJECT, SLOT_SAME, SLOT_SAME_WIDE };
 #define SLOT_REFERENCED (UINT64_C (1) << 61)
 #define SLOT_PATTERN_BITS 46
 #define SLOT_PATTERN_MASK ((UINT64_C (1) << SLOT_PATTERN_BITS) - 1)
-#define SLOT_SEGMENT_BITS 33
+#define SLOT_SEGMENT_BITS 31
+#define SLOT_PAGES_SHIFT SLOT_SEGMENT_BITS
+#define SLOT_UNITS_SHIFT 33
+#define SLOT_LENGTH_SHIFT 49
 #define SLOT_CGROUPS (1 << 16)
 
 static inline enum slot_kind
@@ -54,13 +61,21 @@ slot_is_same (slot_word word)
 }
 
 /* UNITS is the offset in the segment in units of 4 bytes, LENGTH the stored
- * length in bytes, 1 to 4096.
+ * length in bytes, 1 to 4096: of one page, if the object is of several PAGES.
  */
+static inline slot_word
+slot_member (uint64_t segment, uint32_t units, uint32_t length, uint32_t pages)
+{
+  return ((uint64_t) SLOT_OBJECT << 62)
+         | ((uint64_t) (length - 1) << SLOT_LENGTH_SHIFT)
+         | ((uint64_t) units << SLOT_UNITS_SHIFT)
+         | ((uint64_t) (pages - 1) << SLOT_PAGES_SHIFT) | segment;
+}
+
 static inline slot_word
 slot_object (uint64_t segment, uint32_t units, uint32_t length)
 {
-  return ((uint64_t) SLOT_OBJECT << 62) | ((uint64_t) (length - 1) << 49)
-         | ((uint64_t) units << SLOT_SEGMENT_BITS) | segment;
+  return slot_member (segment, units, length, 1);
 }
 
 static inline uint64_t
@@ -72,13 +87,20 @@ slot_segment (slot_word word)
 static inline uint32_t
 slot_units (slot_word word)
 {
-  return (word >> SLOT_SEGMENT_BITS) & 0xffff;
+  return (word >> SLOT_UNITS_SHIFT) & 0xffff;
 }
 
 static inline uint32_t
 slot_length (slot_word word)
 {
-  return ((word >> 49) & 0xfff) + 1;
+  return ((word >> SLOT_LENGTH_SHIFT) & 0xfff) + 1;
+}
+
+/* Pages that share the object, 1 to 4. */
+static inline uint32_t
+slot_pages (slot_word word)
+{
+  return ((word >> SLOT_PAGES_SHIFT) & 3) + 1;
 }
 
 /* The same object, whether or not it was read since. */

@@ -257,6 +257,12 @@ store_set_tier_level (struct store *store, unsigned tier, int level)
 }
 
 void
+store_set_tier_group (struct store *store, unsigned tier, unsigned pages)
+{
+  atomic_store (&store->tiers[tier].group, pages);
+}
+
+void
 store_set_verify (struct store *store, bool verify)
 {
   atomic_store (&store->verify, verify);

@@ -21,6 +21,7 @@
 #define STORE_TIERS 4
 #define STORE_BACKINGS 4
 #define STORE_CLASSES 5 /* writeback_prio 0 (never) to 4 */
+#define STORE_GROUP 4   /* most pages that are compressed together */
 #define STORE_CGROUPS (1 << 16)
 
 struct store;
@@ -130,6 +131,12 @@ extern void store_set_tier_limit (struct store *store, unsigned tier,
 /* The kind stays; pages already stored are not touched. */
 extern void store_set_tier_level (struct store *store, unsigned tier,
                                   int level);
+
+/* Compress up to so many neighbouring pages (1 to STORE_GROUP) together when
+ * they are demoted into the tier.  Off (1) at first.
+ */
+extern void store_set_tier_group (struct store *store, unsigned tier,
+                                  unsigned pages);
 
 /* VERIFY: the checksum of an object in memory is compared each time it is read,
  * as that of one on a backing always is; a page that was damaged reads EIO.

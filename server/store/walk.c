@@ -17,6 +17,31 @@ walk_start (struct store *store, uint32_t number)
   };
 }
 
+/* The live pages of OBJECT, which is OFFSET units into the segment. */
+static unsigned
+live_pages (const struct walk *walk, const struct object *object,
+            uint32_t offset, struct append *live)
+{
+  slot_word here = word_of (object, walk->segment, offset);
+  unsigned members = object_members (object), count = 0;
+  uint64_t slot;
+
+  for (; members; members &= members - 1) {
+    slot_word word;
+
+    slot = group_first (object->slot) + (unsigned) __builtin_ctz (members);
+    /* What a backing answered may name members beyond the device. */
+    if (slot >= walk->store->slots.count)
+      break;
+    word = atomic_load (&walk->store->slots.words[slot]);
+    if (slot_same_object (word, here))
+      live[count++] = (struct append){ .object = object,
+                                       .slot = (uint32_t) slot,
+                                       .expected = word };
+  }
+  return count;
+}
+
 unsigned
 walk_next (struct walk *walk, struct append live[WALK_OBJECTS])
 {
@@ -26,29 +51,25 @@ walk_next (struct walk *walk, struct append live[WALK_OBJECTS])
   unsigned count = 0;
 
   while (count == 0 && walk->offset < walk->tail) {
-    unsigned seen = 0;
+    unsigned seen = 0, pages = 0;
 
-    while (seen < WALK_OBJECTS && walk->offset < walk->tail) {
+    while (walk->offset < walk->tail) {
       const struct object *object
           = (const struct object *) (walk->base
                                      + (uint64_t) walk->offset * OBJECT_UNIT);
 
       if (object->slot < slots->count) {
+        pages += object_pages (object);
+        if (pages > WALK_OBJECTS)
+          break;
         objects[seen] = object;
         offsets[seen++] = walk->offset;
         __builtin_prefetch (&slots->words[object->slot], 1);
       }
-      walk->offset += object_units (object->length);
+      walk->offset += object_units (object);
     }
-    for (unsigned i = 0; i < seen; ++i) {
-      slot_word word = atomic_load (&slots->words[objects[i]->slot]);
-
-      if (slot_same_object (word, slot_object (walk->segment, offsets[i],
-                                               objects[i]->length)))
-        live[count++] = (struct append){ .object = objects[i],
-                                         .slot = objects[i]->slot,
-                                         .expected = word };
-    }
+    for (unsigned i = 0; i < seen; ++i)
+      count += live_pages (walk, objects[i], offsets[i], live + count);
   }
   return count;
 }
@@ -69,10 +90,8 @@ walk_move (struct walk *walk, const struct append_target *target,
       break;
     for (unsigned i = done; i < done + n; ++i)
       if (list[i].done) {
-        uint32_t length = slot_length (list[i].expected);
-
-        moved += contents_of (1, length == PAGE_BYTES, length);
-        units += object_units (length);
+        moved += word_contents (list[i].expected);
+        units += word_units (list[i].expected);
       }
   }
   if (moved)

@@ -19,8 +19,8 @@ struct walk {
 
 extern struct walk walk_start (struct store *store, uint32_t segment);
 
-/* The next live objects, with the slot words that point at them: how many, 0
- * at the end.
+/* The next live pages, with the slot words that point at their objects: how
+ * many, 0 at the end.  The live pages of a group come together.
  */
 extern unsigned walk_next (struct walk *walk, struct append live[WALK_OBJECTS]);
 

@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/worker.h"
-
-/* A page is stored raw unless compression saves at least this. */
-#define LEAST_SAVING 64
+#include "store/group.h"
 
 static struct worker *
 worker_create (struct store *store)
@@ -38,6 +35,7 @@ worker_idle (void *data)
   struct worker *worker = data;
   struct store *store = worker->store;
 
+  worker->groups = false;
   pthread_mutex_lock (&store->workers_lock);
   worker->next_idle = store->idle_workers;
   store->idle_workers = worker;
@@ -139,7 +137,37 @@ worker_make_object (struct worker *worker, unsigned number, uint64_t slot,
     memcpy (object->bytes, page, PAGE_BYTES);
   }
   object->slot = (uint32_t) slot;
-  object->length = (uint16_t) length;
+  object->size = object_size ((uint32_t) length, 1);
   object->checksum
-      = object_checksum (object->slot, object->bytes, object->length);
+      = object_checksum (object->slot, object->bytes, (uint32_t) length);
+}
+
+bool
+worker_may_remake (const struct worker *worker, const struct append *old)
+{
+  return !atomic_load_explicit (&worker->store->verify, memory_order_relaxed)
+         || (word_is_of (old->expected, old->slot, old->object)
+             && object_unharmed (old->object));
+}
+
+int
+worker_unpack (struct worker *worker, enum codec_kind kind,
+               const struct object *object, uint64_t slot, slot_word word,
+               void *page)
+{
+  const void *member;
+
+  if (slot_pages (word) > 1) {
+    member = group_page (worker, kind, object, slot, word);
+    if (!member)
+      return -1;
+    memcpy (page, member, PAGE_BYTES);
+    return 0;
+  }
+  if (slot_length (word) == PAGE_BYTES) {
+    memcpy (page, object->bytes, PAGE_BYTES);
+    return 0;
+  }
+  return codec_decompress (worker->codec, kind, object->bytes,
+                           slot_length (word), page);
 }

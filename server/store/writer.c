@@ -31,7 +31,7 @@ static uint32_t
 object_owner (const struct object *object, unsigned tier,
               const struct store_placement *placement)
 {
-  unsigned class = object->length >= placement->writeback_size
+  unsigned class = object_length (object) >= placement->writeback_size
                        ? placement->writeback_prio
                        : 0;
 
@@ -152,13 +152,13 @@ write_pages (struct store *store, struct worker *worker, uint64_t slot,
       batched = 0;
     }
     object = (struct object *) room;
-    if (object->length == PAGE_BYTES)
+    if (object_length (object) == PAGE_BYTES)
       worker_count (&worker->counters.writes_raw, 1);
     owner = next_owner;
     worker->batch[batched]
         = (struct append){ .object = object, .slot = (uint32_t) slot };
     worker->pages[batched++] = page;
-    room += object_units (object->length) * OBJECT_UNIT;
+    room += object_units (object) * OBJECT_UNIT;
     if (batched == BATCH_PAGES) {
       if (flush (store, worker, owner, batched, placement) == -1)
         return -1;

@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory nbd writeback pick recover hold fuse tag)
+known=(store memory group nbd writeback pick recover hold fuse tag)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")
@@ -102,7 +102,7 @@ show () {
 
 run_section () {
   case $1 in
-  store) "$builddir/bench-store" "$pages" ;;
+  store | group) "$builddir/bench-$1" "$pages" ;;
   *) "$here/bench-$1.sh" "$pages" ;;
   esac
   # The last line, which only a section that came to its end has.

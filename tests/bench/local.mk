@@ -6,8 +6,8 @@ tests_bench_backing_io_LDADD = libtierswap.la
 noinst_LTLIBRARIES += libfigures.la
 libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
 
-noinst_PROGRAMS += capture-pages bench-store bench-memory bench-writeback \
-	bench-pick bench-hold bench-recover bench-tag nbd-load swap-load
+noinst_PROGRAMS += capture-pages bench-store bench-memory bench-group \
+	bench-writeback bench-pick bench-hold bench-recover bench-tag nbd-load swap-load
 
 capture_pages_SOURCES = tests/bench/capture-pages.c
 capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
@@ -19,6 +19,9 @@ bench_store_LDADD = libfigures.la libtierswap.la $(LZ4_LIBS) $(ZSTD_LIBS)
 
 bench_memory_SOURCES = tests/bench/bench-memory.c
 bench_memory_LDADD = libfigures.la libtierswap.la
+
+bench_group_SOURCES = tests/bench/bench-group.c
+bench_group_LDADD = libfigures.la libtierswap.la
 
 bench_writeback_SOURCES = tests/bench/bench-writeback.c
 bench_writeback_CFLAGS = $(AM_CFLAGS) $(LIBURING_CFLAGS)

@@ -73,7 +73,7 @@ export TIERSWAP_CONTROL=$tmp/control
 offers "tierswapctl get pool.w" "pool.write_errors pool.writes pool.writes_raw"
 offers "tierswapctl set pool." "pool.limit"
 offers "tierswapctl set tier.dense." \
-  "tier.dense.demote_age tier.dense.level tier.dense.limit"
+  "tier.dense.demote_age tier.dense.group tier.dense.level tier.dense.limit"
 offers "tierswapctl set pool.limit " ""
 offers "tierswapctl drain s" "ssd"
 offers "tierswapctl writeback tier=" "dense fast"

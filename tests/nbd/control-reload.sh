@@ -36,7 +36,7 @@ right ()
 # What the configuration decides.
 state ()
 {
-  control get | grep -E '\.(limit|level|codec|prio|size|state|promote|high|low|age|demote_age|writeback_prio|writeback_size) = '
+  control get | grep -E '\.(limit|level|codec|prio|size|state|promote|high|low|age|demote_age|group|writeback_prio|writeback_size) = '
 }
 
 # not_applied PATTERN LINE...
@@ -86,7 +86,7 @@ refuses "the device's size is" reload
 configure 'pool { limit = "28M" }' \
   'tier "fast" { prio = 1  codec = "lz4"  level = -3  limit = "8M"
    demote_age = 500 }' \
-  'tier "dense" { prio = 2  codec = "zstd"  level = 3 }' \
+  'tier "dense" { prio = 2  codec = "zstd"  level = 3  group = 2 }' \
   "backing \"ssd\" { prio = 3  path = \"$tmp/ssd\"  size = \"40M\"
    promote = true }" "$far" \
   'writeback { high = 70  low = 20  age = 1000  limit = "1G" }' \
@@ -101,6 +101,7 @@ tier.fast.limit $((8 << 20))
 tier.fast.demote_age 500
 tier.dense.codec zstd
 tier.dense.level 3
+tier.dense.group 2
 backing.ssd.prio 3
 backing.ssd.size $((40 << 20))
 backing.ssd.promote true

@@ -37,8 +37,8 @@ done
 [ "$(find "$dir" -type f | wc -l)" -ge 60 ] || fail "few files"
 expect "what is in a tier's folder" \
   "$(cd "$dir/tiers/fast" && echo *)" \
-  "codec compr_bytes demote_age level limit mem_used_bytes pages pages_raw \
-prio segments used"
+  "codec compr_bytes demote_age group level limit mem_used_bytes pages \
+pages_raw prio segments used"
 expect "tiers" "$(ls "$dir/tiers" | sort | paste -sd ' ')" "dense fast"
 for name in none fast/none; do
   [ ! -e "$dir/tiers/$name" ] || fail "there is tiers/$name"

@@ -23,9 +23,9 @@ print_tiers (const struct config *config)
     const struct config_tier *tier = &config->tiers[i];
 
     printf ("tier %s prio %u codec %s level %d limit %" PRIu64
-            " demote_age %u\n",
+            " demote_age %u group %u\n",
             tier->name, tier->prio, codec_name (tier->codec.kind),
-            tier->codec.level, tier->limit, tier->demote_age);
+            tier->codec.level, tier->limit, tier->demote_age, tier->group);
   }
 }
 

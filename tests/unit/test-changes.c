@@ -41,8 +41,9 @@ write_conf (unsigned which)
            which % 2 ? 24 : 48, which % 2, 50 + which % 40);
   if (which > 10)
     fprintf (file,
-             "tier \"dense\" { prio = 2  codec = \"zstd\"  level = %u }\n",
-             1 + which % 3);
+             "tier \"dense\" { prio = 2  codec = \"zstd\"  level = %u "
+             " group = %u }\n",
+             1 + which % 3, 1 + which % 4);
   if (which % 3 != 0)
     fprintf (file,
              "backing \"ssd\" { prio = 1  path = \"%s\"  size = \"64M\" "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The check of the live state: clean while pages are written, read, trimmed,
- * cleaned, written back and drained; and every kind of damage is found.
+ * cleaned, demoted, written back and drained; and every kind of damage is
+ * found.
  */
 #include "test.h"
 
@@ -88,6 +89,8 @@ test_under_load (void **state)
   rig_add (rig, "one", 1, 400);
   rig_add (rig, "two", 2, 400);
   writeback_configure (rig->writeback, &config);
+  store_set_tier_group (rig->store, 1, 4);
+  writeback_set_demote_age (rig->writeback, 0, 1);
   stop = false;
   for (uintptr_t i = 0; i < THREADS; ++i)
     assert_int_equal (pthread_create (&threads[i], NULL, load, (void *) i), 0);
@@ -96,6 +99,11 @@ test_under_load (void **state)
 
     drain_in_turn (i);
     rig_wait (done >= before + 2000);
+    if (i == 0) {
+      rig_age (rig, 0, RIG_PAGES, 100);
+      writeback_kick (rig->writeback);
+      rig_wait (atomic_load (&rig->store->tiers[1].grouped));
+    }
     if (store_check_live (rig->store, &check) == -1)
       fail_msg ("%s", check.wrong);
     assert_int_equal (check.looked, check.slots);
@@ -129,7 +137,7 @@ some_slot (bool backed)
 }
 
 static _Atomic slot_word *
-word_of (uint64_t slot)
+word_at (uint64_t slot)
 {
   return &rig->store->slots.words[slot];
 }
@@ -138,7 +146,7 @@ static struct segment *
 segment_of (uint64_t slot)
 {
   return store_segment (rig->store,
-                        (uint32_t) slot_segment (atomic_load (word_of (slot))));
+                        (uint32_t) slot_segment (atomic_load (word_at (slot))));
 }
 
 /* The check says WHAT, both at rest and live. */
@@ -169,10 +177,10 @@ expect_right (void)
 static void
 with_word (uint64_t slot, slot_word word, const char *what)
 {
-  slot_word before = atomic_exchange (word_of (slot), word);
+  slot_word before = atomic_exchange (word_at (slot), word);
 
   expect_wrong (what);
-  atomic_store (word_of (slot), before);
+  atomic_store (word_at (slot), before);
 }
 
 static void
@@ -185,22 +193,22 @@ test_words (void **state)
   (void) state;
   slot = some_slot (false);
   backed = some_slot (true);
-  word = atomic_load (word_of (slot));
+  word = atomic_load (word_at (slot));
   for (other = slot + 1;
        rig_where (rig, (unsigned) other) != RIG_MEMORY || other == slot;
        ++other)
     ;
   expect_right ();
   with_word (slot, slot_object (1u << 24, 0, 100), "never was, in slot");
-  with_word (slot, word + (UINT64_C (1) << SLOT_SEGMENT_BITS),
+  with_word (slot, word + (UINT64_C (1) << SLOT_UNITS_SHIFT),
              "another slot's object, in slot");
-  with_word (slot, atomic_load (word_of (other)),
+  with_word (slot, atomic_load (word_at (other)),
              "another slot's object, in slot");
   with_word (slot, slot_object (slot_segment (word), 65530, 4096),
              "past the tail, in slot");
   with_word (slot, 0, "live counts do not add up in segment");
   with_word (backed, 0, "live counts do not add up in segment");
-  with_word (backed, atomic_load (word_of (slot)),
+  with_word (backed, atomic_load (word_at (slot)),
              "another slot's object, in slot");
   with_word (slot, slot_same ((UINT64_C (1) << 50) + 5, 0),
              "a pattern that is not its word's");
@@ -244,7 +252,7 @@ test_segments (void **state)
   /* A bit of a page, and of a header. */
   place = atomic_load (&segment->place);
   byte = arena_frame (&rig->store->arena, (uint32_t) place_number (place))
-         + slot_units (atomic_load (word_of (slot))) * OBJECT_UNIT;
+         + slot_units (atomic_load (word_at (slot))) * OBJECT_UNIT;
   byte[OBJECT_HEADER] ^= 1;
   expect_wrong ("wrong checksum, in slot");
   byte[OBJECT_HEADER] ^= 1;

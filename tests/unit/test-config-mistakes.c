@@ -173,6 +173,10 @@ static const struct mistake mistakes[] = {
     "demote_age is \"never\"", "0 to 4294967295" },
   { "tier a { prio = 1 codec = lz4\n demote_age = 4294967296 }", 2,
     "demote_age is", "0 to 4294967295" },
+  { "tier a { prio = 1 codec = lz4\n group = 5 }", 2, "group is \"5\"",
+    "1 to 4" },
+  { "tier a { prio = 1 codec = lz4\n group = 0 }", 2, "group is \"0\"",
+    "1 to 4" },
 
   /* Backings. */
   { "backing a {\n prio = 1\n }", 1, "\"a\" has no place", "uri = \"nbd://" },

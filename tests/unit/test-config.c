@@ -44,6 +44,7 @@ check_default (const struct config *config)
   assert_int_equal (config->tiers[0].codec.level, 0);
   assert_int_equal (config->tiers[0].limit, PAGES (config->pool_limit / 2));
   assert_int_equal (config->tiers[0].demote_age, 0);
+  assert_int_equal (config->tiers[1].group, 4);
   assert_string_equal (config->tiers[1].name, "dense");
   assert_int_equal (config->tiers[1].prio, 2);
   assert_int_equal (config->tiers[1].codec.kind, CODEC_ZSTD);
@@ -111,7 +112,7 @@ test_every_option (void **state)
       "pool { limit = \"64M\"  state = \"/run/tierswap/state\"\n"
       "  verify = true  wipe = true }\n"
       "tier \"dense\" { prio = 2  codec = \"zstd\"  level = -5\n"
-      "  limit = \"16M\"  demote_age = 0 }\n"
+      "  limit = \"16M\"  demote_age = 0  group = 3 }\n"
       "tier \"fast\" { prio = 1  codec = \"lz4\"  demote_age = 300 }\n"
       "tier \"raw_1\" { prio = 4  codec = \"none\"  level = 0 }\n"
       "tier \"hc-2\" { prio = 3  codec = \"lz4hc\"  level = 12 }\n"
@@ -139,12 +140,14 @@ test_every_option (void **state)
   assert_int_equal (tiers[0].codec.level, 0);
   assert_int_equal (tiers[0].limit, 0);
   assert_int_equal (tiers[0].demote_age, 300);
+  assert_int_equal (tiers[0].group, 4);
   assert_int_equal (tiers[0].line, 6);
   assert_string_equal (tiers[1].name, "dense");
   assert_int_equal (tiers[1].prio, 2);
   assert_int_equal (tiers[1].codec.kind, CODEC_ZSTD);
   assert_int_equal (tiers[1].codec.level, -5);
   assert_int_equal (tiers[1].limit, 16 * MIB);
+  assert_int_equal (tiers[1].group, 3);
   assert_int_equal (tiers[1].line, 4);
   assert_string_equal (tiers[2].name, "hc-2");
   assert_int_equal (tiers[2].codec.kind, CODEC_LZ4HC);

@@ -118,6 +118,7 @@ operate (struct store *store, struct backings *backings,
   case 1:
     writeback_configure (writeback, &config);
     writeback_set_demote_age (writeback, 0, random_next (seed) % 2);
+    store_set_tier_group (store, 1, 1 + random_next (seed) % 4);
     break;
   case 2:
     command.max = random_next (seed) % (4 * MIB);
@@ -198,6 +199,7 @@ test_model (void **state)
   (void) state;
   assert_int_equal (store_create (&options, &store), 0);
   assert_int_equal (store_start (store), 0);
+  store_set_tier_group (store, 1, 4);
   backings.store = store;
   for (unsigned i = 0; i < BACKINGS; ++i)
     add (&backings, i);

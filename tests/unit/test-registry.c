@@ -193,8 +193,8 @@ test_walk (void **state)
   assert_true (met.all > 60 && met.all < 100);
   assert_true (met.writable > 10);
   assert_int_equal (registry_walk (device, collect, &names), 0);
-  /* pool 1, tiers 2 * 3, backings 2 * 3, writeback 4, cgroup 4 */
-  assert_int_equal (names.count, 21);
+  /* pool 1, tiers 2 * 4, backings 2 * 3, writeback 4, cgroup 4 */
+  assert_int_equal (names.count, 23);
   for (unsigned i = 0; i < names.count; ++i)
     show (names.names[i]);
 }
@@ -243,6 +243,8 @@ test_stored (void **state)
   stores ("tier.dense.level", "19", "19");
   stores ("tier.fast.demote_age", "60", "60");
   stores ("tier.fast.demote_age", "0", "0");
+  stores ("tier.dense.group", "1", "1");
+  stores ("tier.dense.group", "4", "4");
   stores ("backing.ssd.size", "6M", "6291456");
   stores ("backing.ssd.size", "2M", "2097152");
   stores ("backing.ssd.promote", "true", "true");
@@ -270,17 +272,12 @@ test_refused (void **state)
 {
   static const char *const numbers[]
       = { "", " ", "x", "-1", "1x", "0x10", "1.5", "99999999999999999999999" };
-  static const char *const numeric[] = { "pool.limit",
-                                         "tier.fast.limit",
-                                         "tier.fast.demote_age",
-                                         "backing.ssd.size",
-                                         "writeback.high",
-                                         "writeback.low",
-                                         "writeback.age",
-                                         "writeback.limit",
-                                         "cgroup./.prio",
-                                         "cgroup./.writeback_prio",
-                                         "cgroup./.writeback_size" };
+  static const char *const numeric[] = {
+    "pool.limit",       "tier.fast.limit",         "tier.fast.demote_age",
+    "tier.dense.group", "backing.ssd.size",        "writeback.high",
+    "writeback.low",    "writeback.age",           "writeback.limit",
+    "cgroup./.prio",    "cgroup./.writeback_prio", "cgroup./.writeback_size"
+  };
 
   (void) state;
   for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; ++i)
@@ -297,6 +294,8 @@ test_refused (void **state)
   refused ("tier.dense.level", "", EINVAL);
   refused ("tier.dense.level", "one", EINVAL);
   refused ("tier.dense.level", "99999999999999999999", EINVAL);
+  refused ("tier.dense.group", "0", EINVAL);
+  refused ("tier.dense.group", "5", EINVAL);
   refused ("backing.ssd.size", "0", EINVAL);
   refused ("backing.ssd.size", "4096", EINVAL);
   refused ("backing.ssd.size", "50%", EINVAL);

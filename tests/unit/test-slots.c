@@ -11,24 +11,30 @@ static struct wake keeper;
 static void
 test_object_words (void **state)
 {
-  static const uint64_t segments[] = { 0, 1, 12345, (UINT64_C (1) << 33) - 1 };
+  static const uint64_t segments[] = { 0, 1, 12345, (UINT64_C (1) << 31) - 1 };
   static const uint32_t units[] = { 0, 1, 65535 };
   static const uint32_t lengths[] = { 1, 2, 1500, 4095, 4096 };
 
   (void) state;
   for (unsigned i = 0; i < 4; ++i)
     for (unsigned j = 0; j < 3; ++j)
-      for (unsigned k = 0; k < 5; ++k) {
-        slot_word word = slot_object (segments[i], units[j], lengths[k]);
+      for (unsigned k = 0; k < 5; ++k)
+        for (unsigned pages = 1; pages <= 4; ++pages) {
+          slot_word word
+              = slot_member (segments[i], units[j], lengths[k], pages);
 
-        for (unsigned read = 0; read < 2; ++read) {
-          assert_int_equal (slot_kind (word), SLOT_OBJECT);
-          assert_int_equal (slot_segment (word), segments[i]);
-          assert_int_equal (slot_units (word), units[j]);
-          assert_int_equal (slot_length (word), lengths[k]);
-          word |= SLOT_REFERENCED;
+          if (pages == 1)
+            assert_true (word
+                         == slot_object (segments[i], units[j], lengths[k]));
+          for (unsigned read = 0; read < 2; ++read) {
+            assert_int_equal (slot_kind (word), SLOT_OBJECT);
+            assert_int_equal (slot_segment (word), segments[i]);
+            assert_int_equal (slot_units (word), units[j]);
+            assert_int_equal (slot_length (word), lengths[k]);
+            assert_int_equal (slot_pages (word), pages);
+            word |= SLOT_REFERENCED;
+          }
         }
-      }
 }
 
 static void

@@ -25,6 +25,8 @@
 #include "pages.h"
 #include "policy/backings.h"
 #include "policy/writeback.h"
+#include "store/demote.h"
+#include "store/pick.h"
 #include "store/state.h"
 #include "store/store.h"
 
@@ -208,6 +210,20 @@ write_pages (void *opaque)
   return NULL;
 }
 
+/* Neighbours are compressed together when they are demoted. */
+static void
+demote (void)
+{
+  struct pick pick = { .tier = 0,
+                       .cgroup = PICK_ANY,
+                       .classes = (1u << STORE_CLASSES) - 1,
+                       .before = UINT32_MAX };
+  uint32_t segment = pick_coldest (store, &pick);
+
+  if (segment != PICK_NONE)
+    demote_segment (store, segment);
+}
+
 /* What is done to a store by command. */
 static void *
 disturb (void *opaque)
@@ -221,7 +237,7 @@ disturb (void *opaque)
         = { .cgroup = -1, .tier = -1, .max = 2 * MIB };
     unsigned index = random_next (&random) % BACKINGS;
 
-    switch (random_next (&random) % 4) {
+    switch (random_next (&random) % 5) {
     case 0:
       writeback_run (writeback, &command, &done);
       break;
@@ -233,6 +249,9 @@ disturb (void *opaque)
       break;
     case 2:
       store_compact (store);
+      break;
+    case 3:
+      demote ();
       break;
     default:
       nanosleep (&(struct timespec){ 0, random_next (&random) % 20000000 },
@@ -302,6 +321,7 @@ start (void)
     give_up ("not recovered: %s", error);
   if (store_start (store) == -1)
     give_up ("the store does not start");
+  store_set_tier_group (store, 1, STORE_GROUP);
   start_backings (options.state);
   writeback = writeback_start (store, &backings);
   if (!writeback)
