@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +14,7 @@
 #include "backing/janitor.h"
 #include "backing/remote.h"
 #include "common/message.h"
-
-int
-backing_fail (char **text, int error, const char *format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  if (vasprintf (text, format, args) == -1)
-    *text = NULL;
-  va_end (args);
-  errno = error;
-  return -1;
-}
+#include "common/refuse.h"
 
 void
 backing_reference (struct backing *backing)
@@ -57,22 +44,22 @@ complete_open (struct backing *backing, const struct backing_options *options,
 {
   backing->extents = extents_create (size / EXTENT_BYTES);
   if (backing->extents == NULL)
-    return backing_fail (
-        error, errno, "backing %s: cannot keep account of %llu bytes: %s",
-        backing->name, (unsigned long long) size, strerror (errno));
+    return refuse (error, errno,
+                   "backing %s: cannot keep account of %llu bytes: %s",
+                   backing->name, (unsigned long long) size, strerror (errno));
   if (backing->remote && options->reattach)
     extents_pause (backing->extents, true);
   if (options->encrypt) {
     backing->cipher = cipher_create (options->key);
     if (backing->cipher == NULL)
-      return backing_fail (error, errno, "backing %s: cannot make a key: %s",
-                           backing->name, strerror (errno));
+      return refuse (error, errno, "backing %s: cannot make a key: %s",
+                     backing->name, strerror (errno));
   }
   backing->janitor = janitor_start (backing);
   if (backing->janitor == NULL)
-    return backing_fail (error, errno,
-                         "backing %s: cannot start its janitor thread: %s",
-                         backing->name, strerror (errno));
+    return refuse (error, errno,
+                   "backing %s: cannot start its janitor thread: %s",
+                   backing->name, strerror (errno));
   return 0;
 }
 
@@ -107,8 +94,7 @@ open_again (struct backing *backing, const struct backing_options *options,
   backing->least = options->least;
   backing->path = strdup (options->path);
   if (backing->path == NULL)
-    return backing_fail (error, ENOMEM, "backing %s: out of memory",
-                         options->name);
+    return refuse (error, ENOMEM, "backing %s: out of memory", options->name);
   if (reattach (options, &backing->fd, error) == 0) {
     backing->may_block = file_may_block (backing->fd, backing->kind);
     return 0;
@@ -152,15 +138,13 @@ backing_open (const struct backing_options *options,
 
   *error = NULL;
   if ((options->path == NULL) == (options->uri == NULL))
-    return backing_fail (error, EINVAL,
-                         "backing %s: give either a path or a uri",
-                         options->name);
+    return refuse (error, EINVAL, "backing %s: give either a path or a uri",
+                   options->name);
 
   backing = calloc (1, sizeof *backing);
   if (backing == NULL || (backing->name = strdup (options->name)) == NULL) {
     free (backing);
-    return backing_fail (error, ENOMEM, "backing %s: out of memory",
-                         options->name);
+    return refuse (error, ENOMEM, "backing %s: out of memory", options->name);
   }
   pthread_mutex_init (&backing->resize, NULL);
   backing->references = 1;
@@ -318,37 +302,37 @@ grow (struct backing *backing, uint64_t capacity, char **error)
     length = file_length (backing->fd, backing->kind);
     if (length == -1
         || ((uint64_t) length < bytes && ftruncate (backing->fd, bytes) == -1))
-      return backing_fail (error, errno,
-                           "backing %s: cannot make its file %llu bytes "
-                           "long: %s",
-                           backing->name, (unsigned long long) bytes,
-                           strerror (errno));
+      return refuse (error, errno,
+                     "backing %s: cannot make its file %llu bytes "
+                     "long: %s",
+                     backing->name, (unsigned long long) bytes,
+                     strerror (errno));
     break;
   case BACKING_BLOCK:
     length = file_length (backing->fd, backing->kind);
     if (length == -1)
-      return backing_fail (error, errno,
-                           "backing %s: cannot tell the size of its device: "
-                           "%s",
-                           backing->name, strerror (errno));
+      return refuse (error, errno,
+                     "backing %s: cannot tell the size of its device: "
+                     "%s",
+                     backing->name, strerror (errno));
     if ((uint64_t) length < bytes)
-      return backing_fail (error, ENOSPC,
-                           "backing %s: its device has only %lld bytes",
-                           backing->name, (long long) length);
+      return refuse (error, ENOSPC,
+                     "backing %s: its device has only %lld bytes",
+                     backing->name, (long long) length);
     break;
   case BACKING_NBD:
     length = remote_size (backing->remote);
     if (length != 0 && (uint64_t) length < bytes)
-      return backing_fail (error, ENOSPC,
-                           "backing %s: its export has only %lld bytes",
-                           backing->name, (long long) length);
+      return refuse (error, ENOSPC,
+                     "backing %s: its export has only %lld bytes",
+                     backing->name, (long long) length);
     remote_set_size (backing->remote, bytes);
     break;
   }
   if (extents_resize (backing->extents, capacity, &busy) == -1)
-    return backing_fail (
-        error, errno, "backing %s: cannot keep account of %llu bytes: %s",
-        backing->name, (unsigned long long) bytes, strerror (errno));
+    return refuse (error, errno,
+                   "backing %s: cannot keep account of %llu bytes: %s",
+                   backing->name, (unsigned long long) bytes, strerror (errno));
   return 0;
 }
 
@@ -359,11 +343,11 @@ shrink (struct backing *backing, uint64_t capacity, char **error)
   uint64_t busy;
 
   if (extents_resize (backing->extents, capacity, &busy) == -1)
-    return backing_fail (error, errno,
-                         "backing %s: %llu extents (%llu KiB) above the new "
-                         "size are in use; drain it first, or keep it larger",
-                         backing->name, (unsigned long long) busy,
-                         (unsigned long long) busy * EXTENT_BYTES / 1024);
+    return refuse (error, errno,
+                   "backing %s: %llu extents (%llu KiB) above the new "
+                   "size are in use; drain it first, or keep it larger",
+                   backing->name, (unsigned long long) busy,
+                   (unsigned long long) busy * EXTENT_BYTES / 1024);
   if (backing->kind == BACKING_NBD)
     remote_set_size (backing->remote, bytes);
   else if (backing->kind == BACKING_FILE
@@ -382,11 +366,10 @@ backing_resize (struct backing *backing, uint64_t size, char **error)
 
   *error = NULL;
   if (capacity == 0)
-    return backing_fail (error, EINVAL,
-                         "backing %s: a size of %llu bytes is too small, "
-                         "give at least %d",
-                         backing->name, (unsigned long long) size,
-                         EXTENT_BYTES);
+    return refuse (error, EINVAL,
+                   "backing %s: a size of %llu bytes is too small, "
+                   "give at least %d",
+                   backing->name, (unsigned long long) size, EXTENT_BYTES);
   pthread_mutex_lock (&backing->resize);
   if (capacity > backing_extents (backing))
     r = grow (backing, capacity, error);

@@ -16,6 +16,7 @@
 #include "backing/file.h"
 #include "backing/internal.h"
 #include "common/message.h"
+#include "common/refuse.h"
 
 int64_t
 file_length (int fd, enum backing_kind kind)
@@ -61,32 +62,30 @@ open_device (const struct backing_options *options, int *fd, uint64_t *size,
 
   *fd = open_direct (options, O_EXCL);
   if (*fd == -1 && errno == EBUSY)
-    return backing_fail (error, EBUSY,
-                         "backing %s: %s is in use: it is mounted, swapped "
-                         "on, part of another device, or another server's "
-                         "backing",
-                         options->name, options->path);
+    return refuse (error, EBUSY,
+                   "backing %s: %s is in use: it is mounted, swapped "
+                   "on, part of another device, or another server's "
+                   "backing",
+                   options->name, options->path);
   if (*fd == -1)
-    return backing_fail (error, errno, "backing %s: cannot open %s: %s",
-                         options->name, options->path, strerror (errno));
+    return refuse (error, errno, "backing %s: cannot open %s: %s",
+                   options->name, options->path, strerror (errno));
 
   length = file_length (*fd, BACKING_BLOCK);
   if (length == -1 || ioctl (*fd, BLKSSZGET, &sector) == -1)
-    return backing_fail (error, errno,
-                         "backing %s: cannot tell the size of %s: %s",
-                         options->name, options->path, strerror (errno));
+    return refuse (error, errno, "backing %s: cannot tell the size of %s: %s",
+                   options->name, options->path, strerror (errno));
   if (sector > BACKING_ALIGNMENT)
-    return backing_fail (error, EINVAL,
-                         "backing %s: %s has sectors of %d bytes, only up to "
-                         "%d can be used",
-                         options->name, options->path, sector,
-                         BACKING_ALIGNMENT);
+    return refuse (error, EINVAL,
+                   "backing %s: %s has sectors of %d bytes, only up to "
+                   "%d can be used",
+                   options->name, options->path, sector, BACKING_ALIGNMENT);
   if (*size > (uint64_t) length)
-    return backing_fail (error, ENOSPC,
-                         "backing %s: %s has %lld bytes, not %llu; give a "
-                         "smaller size, or none to use all of it",
-                         options->name, options->path, (long long) length,
-                         (unsigned long long) *size);
+    return refuse (error, ENOSPC,
+                   "backing %s: %s has %lld bytes, not %llu; give a "
+                   "smaller size, or none to use all of it",
+                   options->name, options->path, (long long) length,
+                   (unsigned long long) *size);
   if (*size == 0)
     *size = length;
   return 0;
@@ -99,38 +98,36 @@ open_file (const struct backing_options *options, bool exists, int *fd,
   struct stat st;
 
   if (!exists && *size == 0)
-    return backing_fail (error, EINVAL,
-                         "backing %s: %s does not exist yet, so its size must "
-                         "be given",
-                         options->name, options->path);
+    return refuse (error, EINVAL,
+                   "backing %s: %s does not exist yet, so its size must "
+                   "be given",
+                   options->name, options->path);
   *fd = open_direct (options, exists ? 0 : O_CREAT | O_EXCL);
   if (*fd == -1)
-    return backing_fail (error, errno, "backing %s: cannot %s %s: %s",
-                         options->name, exists ? "open" : "create",
-                         options->path, strerror (errno));
+    return refuse (error, errno, "backing %s: cannot %s %s: %s", options->name,
+                   exists ? "open" : "create", options->path, strerror (errno));
   if (flock (*fd, LOCK_EX | LOCK_NB) == -1)
     return errno == EWOULDBLOCK
-               ? backing_fail (error, EBUSY,
-                               "backing %s: %s is in use by another server "
-                               "or backing; give each its own file",
-                               options->name, options->path)
-               : backing_fail (error, errno, "backing %s: cannot lock %s: %s",
-                               options->name, options->path, strerror (errno));
+               ? refuse (error, EBUSY,
+                         "backing %s: %s is in use by another server "
+                         "or backing; give each its own file",
+                         options->name, options->path)
+               : refuse (error, errno, "backing %s: cannot lock %s: %s",
+                         options->name, options->path, strerror (errno));
   if (fstat (*fd, &st) == -1)
-    return backing_fail (error, errno, "backing %s: %s: %s", options->name,
-                         options->path, strerror (errno));
+    return refuse (error, errno, "backing %s: %s: %s", options->name,
+                   options->path, strerror (errno));
   if (!S_ISREG (st.st_mode))
-    return backing_fail (error, EINVAL,
-                         "backing %s: %s changed while it was opened",
-                         options->name, options->path);
+    return refuse (error, EINVAL, "backing %s: %s changed while it was opened",
+                   options->name, options->path);
   if (*size == 0)
     *size = st.st_size;
   if (*size - *size % EXTENT_BYTES > (uint64_t) st.st_size
       && ftruncate (*fd, *size - *size % EXTENT_BYTES) == -1)
-    return backing_fail (error, errno,
-                         "backing %s: cannot make %s %llu bytes long: %s",
-                         options->name, options->path,
-                         (unsigned long long) *size, strerror (errno));
+    return refuse (error, errno,
+                   "backing %s: cannot make %s %llu bytes long: %s",
+                   options->name, options->path, (unsigned long long) *size,
+                   strerror (errno));
   return 0;
 }
 
@@ -145,16 +142,15 @@ file_open (const struct backing_options *options, int *fd,
   *fd = -1;
   *size = options->size;
   if (*size != 0 && *size < EXTENT_BYTES)
-    return backing_fail (error, EINVAL,
-                         "backing %s: a size of %llu bytes is too small, "
-                         "give at least %d",
-                         options->name, (unsigned long long) *size,
-                         EXTENT_BYTES);
+    return refuse (error, EINVAL,
+                   "backing %s: a size of %llu bytes is too small, "
+                   "give at least %d",
+                   options->name, (unsigned long long) *size, EXTENT_BYTES);
 
   exists = stat (options->path, &st) == 0;
   if (!exists && errno != ENOENT)
-    return backing_fail (error, errno, "backing %s: cannot open %s: %s",
-                         options->name, options->path, strerror (errno));
+    return refuse (error, errno, "backing %s: cannot open %s: %s",
+                   options->name, options->path, strerror (errno));
   if (exists && S_ISBLK (st.st_mode)) {
     *kind = BACKING_BLOCK;
     r = open_device (options, fd, size, error);
@@ -164,12 +160,12 @@ file_open (const struct backing_options *options, int *fd,
     r = open_file (options, exists, fd, size, error);
   }
   else
-    return backing_fail (error, S_ISDIR (st.st_mode) ? EISDIR : EINVAL,
-                         "backing %s: %s is neither a file nor a block device",
-                         options->name, options->path);
+    return refuse (error, S_ISDIR (st.st_mode) ? EISDIR : EINVAL,
+                   "backing %s: %s is neither a file nor a block device",
+                   options->name, options->path);
 
   if (r == 0 && *size < EXTENT_BYTES)
-    r = backing_fail (
+    r = refuse (
         error, EINVAL, "backing %s: %s has %llu bytes, at least %d are needed",
         options->name, options->path, (unsigned long long) *size, EXTENT_BYTES);
   if (r == -1) {
@@ -215,16 +211,16 @@ check_same (const struct backing_options *options, const struct stat *st,
                   : S_ISREG (st->st_mode) && st->st_ino == was->inode;
 
   if (!same)
-    return backing_fail (error, ESTALE,
-                         "backing %s: %s is not the file or device that pages "
-                         "were written to; put that one back",
-                         options->name, options->path);
+    return refuse (error, ESTALE,
+                   "backing %s: %s is not the file or device that pages "
+                   "were written to; put that one back",
+                   options->name, options->path);
   if (S_ISREG (st->st_mode) && (uint64_t) st->st_size < options->least)
-    return backing_fail (error, ENOSPC,
-                         "backing %s: %s has %lld bytes, pages were written "
-                         "to %llu; put the whole one back",
-                         options->name, options->path, (long long) st->st_size,
-                         (unsigned long long) options->least);
+    return refuse (error, ENOSPC,
+                   "backing %s: %s has %lld bytes, pages were written "
+                   "to %llu; put the whole one back",
+                   options->name, options->path, (long long) st->st_size,
+                   (unsigned long long) options->least);
   return 0;
 }
 
@@ -237,15 +233,15 @@ file_reattach (const struct backing_options *options, int *fd, char **error)
 
   *fd = -1;
   if (stat (options->path, &st) == -1)
-    return backing_fail (error, errno, "backing %s: cannot open %s: %s",
-                         options->name, options->path, strerror (errno));
+    return refuse (error, errno, "backing %s: cannot open %s: %s",
+                   options->name, options->path, strerror (errno));
   /* Before it is opened: what is somebody else's is left alone. */
   if (check_same (options, &st, error) == -1
       || file_open (options, fd, &kind, &size, error) == -1)
     return -1;
   if (fstat (*fd, &st) == -1)
-    backing_fail (error, errno, "backing %s: %s: %s", options->name,
-                  options->path, strerror (errno));
+    refuse (error, errno, "backing %s: %s: %s", options->name, options->path,
+            strerror (errno));
   else if (check_same (options, &st, error) == 0)
     return 0;
   close (*fd);

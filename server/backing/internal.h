@@ -75,10 +75,6 @@ struct backing {
   atomic_ullong written_bytes, write_ios, read_bytes, read_ios, io_errors;
 };
 
-/* Set errno to ERROR, *TEXT to the sentence, and return -1. */
-extern int backing_fail (char **text, int error, const char *format, ...)
-    __attribute__ ((format (printf, 3, 4)));
-
 /* The last one closes the file and frees it. */
 extern void backing_reference (struct backing *backing);
 extern void backing_unreference (struct backing *backing);

@@ -12,6 +12,7 @@
 
 #include "backing/remote-internal.h"
 #include "common/message.h"
+#include "common/refuse.h"
 
 bool
 remote_connected (const struct remote *remote)
@@ -167,15 +168,15 @@ remote_open (struct backing *backing, const struct backing_options *options,
 
   *size = options->size - options->size % EXTENT_BYTES;
   if (options->size != 0 && *size == 0)
-    return backing_fail (error, EINVAL,
-                         "backing %s: a size of %llu bytes is too small, "
-                         "give at least %d",
-                         options->name, (unsigned long long) options->size,
-                         EXTENT_BYTES);
+    return refuse (error, EINVAL,
+                   "backing %s: a size of %llu bytes is too small, "
+                   "give at least %d",
+                   options->name, (unsigned long long) options->size,
+                   EXTENT_BYTES);
   remote = remote_create (backing, options->uri);
   if (remote == NULL)
-    return backing_fail (error, errno, "backing %s: %s", options->name,
-                         strerror (errno));
+    return refuse (error, errno, "backing %s: %s", options->name,
+                   strerror (errno));
   remote->needed = *size ? *size : EXTENT_BYTES;
   /* Writes of who was connected before may still arrive there. */
   if (options->reattach)
@@ -185,8 +186,8 @@ remote_open (struct backing *backing, const struct backing_options *options,
   if (r != 0) {
     backing->remote = NULL;
     remote_free (remote);
-    return backing_fail (error, r, "backing %s: cannot start a thread: %s",
-                         options->name, strerror (r));
+    return refuse (error, r, "backing %s: cannot start a thread: %s",
+                   options->name, strerror (r));
   }
 
   pthread_mutex_lock (&remote->lock);
@@ -194,9 +195,9 @@ remote_open (struct backing *backing, const struct backing_options *options,
   failed
       = remote->error && (remote->refused || *size == 0) && !options->reattach;
   if (failed)
-    backing_fail (error, remote->error, "backing %s: cannot use %s: %s%s",
-                  options->name, options->uri, remote->reason,
-                  remote->refused ? "" : "; give a size to start without it");
+    refuse (error, remote->error, "backing %s: cannot use %s: %s%s",
+            options->name, options->uri, remote->reason,
+            remote->refused ? "" : "; give a size to start without it");
   else if (remote->error) {
     remote->missing = true;
     message (MESSAGE_WARNING,

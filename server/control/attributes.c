@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/refuse.h"
 #include "control/attributes.h"
 #include "control/statistics.h"
 #include "policy/change.h"
@@ -127,9 +128,8 @@ STORE (set_tier_level)
   errno = 0;
   level = strtol (value, &end, 10);
   if (end == value || *end || errno || level < INT32_MIN || level > INT32_MAX)
-    return change_refused (error, EINVAL,
-                           "%s cannot be \"%s\": it is a whole number", name,
-                           config_excerpt (value).text);
+    return refuse (error, EINVAL, "%s cannot be \"%s\": it is a whole number",
+                   name, config_excerpt (value).text);
   return device_set_tier_level (device, object, (int) level, error);
 }
 
@@ -215,19 +215,18 @@ STORE (set_backing_promote)
   bool promote = strcmp (value, "true") == 0;
 
   if (!promote && strcmp (value, "false") != 0)
-    return change_refused (error, EINVAL,
-                           "%s cannot be \"%s\": it is true or false", name,
-                           config_excerpt (value).text);
+    return refuse (error, EINVAL, "%s cannot be \"%s\": it is true or false",
+                   name, config_excerpt (value).text);
   return device_set_promote (device, object, promote, error);
 }
 
 STORE (set_backing_drain)
 {
   if (strcmp (value, "1") != 0)
-    return change_refused (error, EINVAL,
-                           "%s cannot be \"%s\": 1 begins to drain it, and "
-                           "only a reload of the configuration calls it off",
-                           name, config_excerpt (value).text);
+    return refuse (error, EINVAL,
+                   "%s cannot be \"%s\": 1 begins to drain it, and "
+                   "only a reload of the configuration calls it off",
+                   name, config_excerpt (value).text);
   return device_drain (device, object, error);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 
+#include "common/refuse.h"
 #include "control/command.h"
 #include "control/human.h"
 #include "control/registry.h"
@@ -42,9 +43,8 @@ refuse_arguments (struct command *c, const char *why)
 {
   const struct usage *usage = &usages[c->kind];
 
-  change_refused (&c->error, EINVAL, "%s: the command is %s%s%s", why,
-                  usage->name, usage->arguments[0] ? " " : "",
-                  usage->arguments);
+  refuse (&c->error, EINVAL, "%s: the command is %s%s%s", why, usage->name,
+          usage->arguments[0] ? " " : "", usage->arguments);
   return failed (c);
 }
 
@@ -120,7 +120,7 @@ policy_number (struct command *c, const char *word, const char *key,
   if (!value)
     return 0;
   if (*number >= 0) {
-    change_refused (&c->error, EINVAL, "%s is given twice", key);
+    refuse (&c->error, EINVAL, "%s is given twice", key);
     return -1;
   }
   return registry_number (key, value, 0, most, number, &c->error) == -1 ? -1
@@ -137,7 +137,7 @@ policy_limit (struct command *c, const char *word, int64_t *limit)
   if (!value)
     return 0;
   if (*limit >= 0)
-    return change_refused (&c->error, EINVAL, "limit is given twice");
+    return refuse (&c->error, EINVAL, "limit is given twice");
   if (registry_size ("limit", value, true, &bytes, &c->error) == -1)
     return -1;
   *limit = (int64_t) bytes;
@@ -201,8 +201,8 @@ tier_named (struct command *c, const char *name)
       found = (int) tier->prio - 1;
   pthread_mutex_unlock (&c->device->lock);
   if (found == -1)
-    change_refused (&c->error, ENOENT, "there is no memory tier \"%s\"",
-                    config_excerpt (name).text);
+    refuse (&c->error, ENOENT, "there is no memory tier \"%s\"",
+            config_excerpt (name).text);
   return found;
 }
 
@@ -230,9 +230,9 @@ writeback_argument (struct command *c, const char *word)
     if (registry_size ("max", value, false, &bytes, &c->error) == -1)
       return -1;
     if (bytes == 0)
-      return change_refused (&c->error, EINVAL,
-                             "max must be more than 0 bytes; leave it out for "
-                             "no bound");
+      return refuse (&c->error, EINVAL,
+                     "max must be more than 0 bytes; leave it out for "
+                     "no bound");
     w->max = bytes;
   }
   else if ((value = value_of (word, "cgroup"))) {
@@ -281,8 +281,7 @@ writeback (struct command *c, const struct request *request)
   }
   twice = given_twice (request, &length);
   if (twice) {
-    change_refused (&c->error, EINVAL, "%.*s is given twice", (int) length,
-                    twice);
+    refuse (&c->error, EINVAL, "%.*s is given twice", (int) length, twice);
     return failed (c);
   }
   writeback_get_counters (c->device->writeback, &c->counters);
@@ -384,9 +383,8 @@ command_begin (struct command *c, struct device *device,
 
   *c = (struct command){ .device = device };
   if (kind == -1) {
-    change_refused (
-        &c->error, EINVAL, "there is no command \"%s\"; there are %s",
-        config_excerpt (request->words[0]).text, usage_names (names));
+    refuse (&c->error, EINVAL, "there is no command \"%s\"; there are %s",
+            config_excerpt (request->words[0]).text, usage_names (names));
     return failed (c);
   }
   c->kind = (enum usage_command) kind;
@@ -450,24 +448,23 @@ run_writeback (struct command *c)
                                (json_int_t) counters.bytes));
   switch (errno) {
   case ENOSPC:
-    change_refused (&c->error, ENOSPC, "nothing was written back: %s",
-                    has_backing (c->device)
-                        ? "every backing is full, failed or draining"
-                        : "there is no backing; add one to the configuration "
-                          "and reload it");
+    refuse (&c->error, ENOSPC, "nothing was written back: %s",
+            has_backing (c->device)
+                ? "every backing is full, failed or draining"
+                : "there is no backing; add one to the configuration "
+                  "and reload it");
     break;
   case EDQUOT:
-    change_refused (&c->error, EDQUOT,
-                    "nothing was written back: the limit of today is reached; "
-                    "set writeback.limit to raise it");
+    refuse (&c->error, EDQUOT,
+            "nothing was written back: the limit of today is reached; "
+            "set writeback.limit to raise it");
     break;
   case EBUSY:
-    change_refused (&c->error, EBUSY,
-                    "another writeback command is at work; wait for it");
+    refuse (&c->error, EBUSY,
+            "another writeback command is at work; wait for it");
     break;
   default:
-    change_refused (&c->error, errno, "nothing was written back: %s",
-                    strerror (errno));
+    refuse (&c->error, errno, "nothing was written back: %s", strerror (errno));
   }
   return failed (c);
 }
@@ -514,16 +511,16 @@ run_drain (struct command *c)
     case DRAIN_DONE:
       return done (c, json_object ());
     case DRAIN_STUCK:
-      change_refused (&c->error, EIO,
-                      "backing \"%s\" cannot be drained: %llu bytes cannot be "
-                      "read back from it; mend it and drain it again",
-                      c->name, (unsigned long long) bytes);
+      refuse (&c->error, EIO,
+              "backing \"%s\" cannot be drained: %llu bytes cannot be "
+              "read back from it; mend it and drain it again",
+              c->name, (unsigned long long) bytes);
       return failed (c);
     case DRAIN_CALLED_OFF:
-      change_refused (&c->error, ECANCELED,
-                      "backing \"%s\" is not drained any more: a reload called "
-                      "it off",
-                      c->name);
+      refuse (&c->error, ECANCELED,
+              "backing \"%s\" is not drained any more: a reload called "
+              "it off",
+              c->name);
       return failed (c);
     }
   }
@@ -542,10 +539,10 @@ run_check (struct command *c)
   c->check.patience = CHECK_PATIENCE;
   if (store_check_live (c->device->store, &c->check) == -1) {
     if (errno == EUCLEAN)
-      change_refused (&c->error, EUCLEAN,
-                      "the tables do not agree: %s; what can be read of the "
-                      "device is to be saved, please report this",
-                      c->check.wrong);
+      refuse (&c->error, EUCLEAN,
+              "the tables do not agree: %s; what can be read of the "
+              "device is to be saved, please report this",
+              c->check.wrong);
     return failed (c);
   }
   return done (c, json_pack ("{s:I s:I s:I s:I}", "pages",

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/refuse.h"
 #include "control/client.h"
 #include "control/control.h"
 #include "control/listener.h"
@@ -181,8 +182,8 @@ control_start (struct device *device, const char *path, struct control **result,
   control->listener.fd = -1;
   control->wake = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (control->wake == -1)
-    change_refused (error, errno, "the control socket cannot be served: %s",
-                    strerror (errno));
+    refuse (error, errno, "the control socket cannot be served: %s",
+            strerror (errno));
   if (control->wake == -1
       || listener_open (&control->listener, path, error) == -1) {
     int saved_errno = errno;
@@ -197,8 +198,8 @@ control_start (struct device *device, const char *path, struct control **result,
   pthread_sigmask (SIG_SETMASK, &before, NULL);
   if (r) {
     free_control (control);
-    return change_refused (error, r, "the control thread did not start: %s",
-                           strerror (r));
+    return refuse (error, r, "the control thread did not start: %s",
+                   strerror (r));
   }
   *result = control;
   return 0;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "control/fuse-mount.h"
 #include "policy/change.h"
 
@@ -69,8 +70,8 @@ mount_end_by_force (const char *directory)
 static int
 refused (const char *directory, const char *why, int code, char **error)
 {
-  return change_refused (error, code, "the FUSE tree cannot be at %s: %s",
-                         directory, why);
+  return refuse (error, code, "the FUSE tree cannot be at %s: %s", directory,
+                 why);
 }
 
 /* A dead server's tree answers everything with ENOTCONN. */
@@ -83,10 +84,10 @@ end_stale (const char *directory, char **error)
     return 0;
   mount_end_by_force (directory);
   if (stat (directory, &status) == -1 && errno == ENOTCONN)
-    return change_refused (error, EBUSY,
-                           "the FUSE tree of a server that is dead is still at "
-                           "%s and cannot be unmounted: %s; umount -l %s",
-                           directory, strerror (errno), directory);
+    return refuse (error, EBUSY,
+                   "the FUSE tree of a server that is dead is still at "
+                   "%s and cannot be unmounted: %s; umount -l %s",
+                   directory, strerror (errno), directory);
   message (MESSAGE_NOTICE,
            "the FUSE tree of a server that is dead was still at %s; it is "
            "unmounted now",
@@ -121,9 +122,9 @@ mount_check (const char *directory, char **error)
   if (!folder) {
     int code = errno;
 
-    return change_refused (error, code, "the FUSE tree cannot be at %s: %s%s",
-                           directory, strerror (code),
-                           code == ENOENT ? "; make this folder first" : "");
+    return refuse (error, code, "the FUSE tree cannot be at %s: %s%s",
+                   directory, strerror (code),
+                   code == ENOENT ? "; make this folder first" : "");
   }
   empty = is_empty (folder);
   closedir (folder);

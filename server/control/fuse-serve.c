@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "control/fuse-command.h"
 #include "control/fuse-internal.h"
 #include "control/fuse-node.h"
@@ -262,9 +263,8 @@ tree_serve (struct tree *tree, char **error)
 {
   int r = start_threads (tree);
 
-  return r ? change_refused (error, r,
-                             "the threads of the FUSE tree did not start: %s",
-                             strerror (r))
+  return r ? refuse (error, r, "the threads of the FUSE tree did not start: %s",
+                     strerror (r))
            : 0;
 }
 

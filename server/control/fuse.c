@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "control/fuse-internal.h"
 #include "control/fuse-mount.h"
 #include "control/fuse-names.h"
@@ -109,13 +110,13 @@ mount_tree (struct tree *tree, char **error)
                                     sizeof tree_operations, tree);
   fuse_opt_free_args (&arguments);
   if (!tree->session)
-    return change_refused (error, errno ? errno : ENOMEM,
-                           "the FUSE session did not start");
+    return refuse (error, errno ? errno : ENOMEM,
+                   "the FUSE session did not start");
   errno = 0;
   if (fuse_session_mount (tree->session, tree->directory) == -1) {
     int code = errno ? errno : EIO;
 
-    return change_refused (
+    return refuse (
         error, code,
         "the FUSE tree could not be mounted at %s: %s; it needs /dev/fuse, "
         "and root or the program fusermount3 (package fuse3)",

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/refuse.h"
 #include "control/listener.h"
 #include "control/protocol.h"
 #include "policy/change.h"
@@ -26,10 +27,10 @@ address_of (const char *path, struct sockaddr_un *address, char **error)
 {
   *address = (struct sockaddr_un){ .sun_family = AF_UNIX };
   if (path[0] == '\0' || strlen (path) >= sizeof address->sun_path)
-    return change_refused (error, EINVAL,
-                           "the path of the control socket must have from 1 "
-                           "to %zu bytes, not %zu",
-                           sizeof address->sun_path - 1, strlen (path));
+    return refuse (error, EINVAL,
+                   "the path of the control socket must have from 1 "
+                   "to %zu bytes, not %zu",
+                   sizeof address->sun_path - 1, strlen (path));
   strcpy (address->sun_path, path);
   return 0;
 }
@@ -46,9 +47,8 @@ open_folder (const char *path, char **error)
   folder = dirname (copy);
   fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd == -1)
-    change_refused (error, errno, "control socket %s: folder %s: %s%s", path,
-                    folder, strerror (errno),
-                    errno == ENOENT ? "; make it first" : "");
+    refuse (error, errno, "control socket %s: folder %s: %s%s", path, folder,
+            strerror (errno), errno == ENOENT ? "; make it first" : "");
   free (copy);
   return fd;
 }
@@ -67,18 +67,18 @@ answered (const char *path, const struct sockaddr_un *address, bool *stale,
   if (lstat (path, &there) == -1) {
     if (errno == ENOENT)
       return 0;
-    return change_refused (error, errno, "control socket %s: %s", path,
-                           strerror (errno));
+    return refuse (error, errno, "control socket %s: %s", path,
+                   strerror (errno));
   }
   if (!S_ISSOCK (there.st_mode))
-    return change_refused (error, EEXIST,
-                           "control socket %s: there is something else than a "
-                           "socket there; move it away or give another path",
-                           path);
+    return refuse (error, EEXIST,
+                   "control socket %s: there is something else than a "
+                   "socket there; move it away or give another path",
+                   path);
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd == -1)
-    return change_refused (error, errno, "control socket %s: %s", path,
-                           strerror (errno));
+    return refuse (error, errno, "control socket %s: %s", path,
+                   strerror (errno));
   r = connect (fd, (const struct sockaddr *) address, sizeof *address);
   if (r == -1 && errno == ECONNREFUSED) {
     *stale = true;
@@ -89,8 +89,7 @@ answered (const char *path, const struct sockaddr_un *address, bool *stale,
   else if (r == 0 || errno == EAGAIN)
     r = 1;
   else
-    change_refused (error, errno, "control socket %s: %s", path,
-                    strerror (errno));
+    refuse (error, errno, "control socket %s: %s", path, strerror (errno));
   close (fd);
   return r;
 }
@@ -102,10 +101,10 @@ check (const char *path, const struct sockaddr_un *address, bool *stale,
   int r = answered (path, address, stale, error);
 
   if (r == 1)
-    return change_refused (error, EADDRINUSE,
-                           "control socket %s: another server listens there; "
-                           "give this one another path",
-                           path);
+    return refuse (error, EADDRINUSE,
+                   "control socket %s: another server listens there; "
+                   "give this one another path",
+                   path);
   return r;
 }
 
@@ -180,8 +179,7 @@ listener_open (struct listener *l, const char *path, char **error)
     l->path = strdup (path);
     r = l->path ? bind_there (l, &address) : -1;
     if (r == -1)
-      change_refused (error, errno, "control socket %s: %s", path,
-                      strerror (errno));
+      refuse (error, errno, "control socket %s: %s", path, strerror (errno));
   }
   if (r == -1) {
     int saved_errno = errno;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/refuse.h"
 #include "control/attributes.h"
 #include "policy/change.h"
 #include "policy/config-report.h"
@@ -122,10 +123,10 @@ take_apart (const char *name, struct parts *parts)
 static int
 refuse_unknown (const char *name, char **error)
 {
-  return change_refused (error, ENOENT,
-                         "there is no attribute \"%s\"; \"get\" without a "
-                         "name lists all",
-                         config_excerpt (name).text);
+  return refuse (error, ENOENT,
+                 "there is no attribute \"%s\"; \"get\" without a "
+                 "name lists all",
+                 config_excerpt (name).text);
 }
 
 /* Have the view look at the object that is named. */
@@ -176,8 +177,8 @@ registry_store (struct device *device, const char *name, const char *value,
     return -1;
   take_apart (name, &parts);
   if (!parts.attribute->store)
-    return change_refused (error, EACCES,
-                           "%s is read-only: it only tells what is", name);
+    return refuse (error, EACCES, "%s is read-only: it only tells what is",
+                   name);
   return parts.attribute->store (device, name, parts.object, value, error);
 }
 
@@ -191,12 +192,11 @@ registry_number (const char *name, const char *text, uint64_t least,
   for (; isdigit ((unsigned char) *p) && n <= most; ++p)
     n = n * 10 + (uint64_t) (*p - '0');
   if (p == text || *p || n < least || n > most)
-    return change_refused (error, EINVAL,
-                           "%s cannot be \"%s\": it is a whole number from "
-                           "%llu to %llu",
-                           name, config_excerpt (text).text,
-                           (unsigned long long) least,
-                           (unsigned long long) most);
+    return refuse (error, EINVAL,
+                   "%s cannot be \"%s\": it is a whole number from "
+                   "%llu to %llu",
+                   name, config_excerpt (text).text, (unsigned long long) least,
+                   (unsigned long long) most);
   *number = (int64_t) n;
   return 0;
 }
@@ -208,12 +208,12 @@ registry_size (const char *name, const char *text, bool percent,
   uint64_t memory = percent ? config_machine_memory () : 0;
 
   if (config_parse_size (text, memory, bytes) == -1)
-    return change_refused (error, EINVAL,
-                           "%s cannot be \"%s\": it is a number of bytes, or "
-                           "of K, M, G or T%s",
-                           name, config_excerpt (text).text,
-                           percent ? ", or a percentage of this machine's "
-                                     "memory"
-                                   : "");
+    return refuse (error, EINVAL,
+                   "%s cannot be \"%s\": it is a number of bytes, or "
+                   "of K, M, G or T%s",
+                   name, config_excerpt (text).text,
+                   percent ? ", or a percentage of this machine's "
+                             "memory"
+                           : "");
   return 0;
 }

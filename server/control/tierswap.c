@@ -9,6 +9,7 @@
 #include "tierswap.h"
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "control/control.h"
 #include "control/fuse.h"
 #include "control/listener.h"
@@ -59,25 +60,13 @@ tierswap_create (const char *file, const char *size, struct tierswap **result)
   return 0;
 }
 
-/* Say what *ERROR says, free it, and fail with errno as it is. */
-static int
-tell (char *error)
-{
-  int saved_errno = errno;
-
-  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-  free (error);
-  errno = saved_errno;
-  return -1;
-}
-
 int
 tierswap_set_control (struct tierswap *tierswap, const char *path)
 {
   char *error, *copy;
 
   if (listener_check (path, &error) == -1)
-    return tell (error);
+    return refuse_tell (error);
   copy = strdup (path);
   if (!copy)
     return -1;
@@ -93,7 +82,7 @@ tierswap_set_fuse (struct tierswap *tierswap, const char *directory,
   char *error, *copy;
 
   if (tree_check (directory, &error) == -1)
-    return tell (error);
+    return refuse_tell (error);
   copy = strdup (directory);
   if (!copy)
     return -1;
@@ -146,12 +135,12 @@ tierswap_start (struct tierswap *tierswap)
       && control_start (tierswap->device, tierswap->control_path,
                         &tierswap->control, &error)
              == -1)
-    return tell (error);
+    return refuse_tell (error);
   if (tierswap->fuse_directory
       && tree_start (tierswap->device, tierswap->fuse_directory,
                      tierswap->others_read, &tierswap->tree, &error)
              == -1)
-    return tell (error);
+    return refuse_tell (error);
   return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/refuse.h"
 #include "backing/backing.h"
 #include "policy/cgroup-nodes.h"
 #include "policy/change.h"
@@ -236,19 +237,19 @@ refuse_unknown (const struct cgroups *c, const char *path, char **error)
   const char *quoted = excerpt.text;
 
   if (!path_valid (path) && path[0] != '#')
-    return change_refused (error, ENOENT,
-                           "\"%s\" is not the path of a cgroup: write it from "
-                           "the root of the cgroups on, such as \"/db\"",
-                           quoted);
+    return refuse (error, ENOENT,
+                   "\"%s\" is not the path of a cgroup: write it from "
+                   "the root of the cgroups on, such as \"/db\"",
+                   quoted);
   if (!c->tree)
-    return change_refused (error, ENOENT,
-                           "there is no cgroup \"%s\": cgroup2 is not mounted "
-                           "here, and the configuration has no such section",
-                           quoted);
-  return change_refused (error, ENOENT,
-                         "there is no cgroup \"%s\": create it first, or "
-                         "write a section for it into the configuration",
-                         quoted);
+    return refuse (error, ENOENT,
+                   "there is no cgroup \"%s\": cgroup2 is not mounted "
+                   "here, and the configuration has no such section",
+                   quoted);
+  return refuse (error, ENOENT,
+                 "there is no cgroup \"%s\": create it first, or "
+                 "write a section for it into the configuration",
+                 quoted);
 }
 
 /* The index of who has no path yet and is called "#ID". */
@@ -323,21 +324,21 @@ check_change (struct cgroups *c, const struct cgroup_change *change,
   uint64_t pool = store_pool_limit (c->store);
 
   if (change->prio == 0 || change->prio > 4)
-    return change_refused (error, EINVAL, "prio must be from 1 to 4");
+    return refuse (error, EINVAL, "prio must be from 1 to 4");
   if (change->writeback_prio > 4)
-    return change_refused (error, EINVAL,
-                           "writeback_prio must be from 1 to 4, or 0 for "
-                           "never written back");
+    return refuse (error, EINVAL,
+                   "writeback_prio must be from 1 to 4, or 0 for "
+                   "never written back");
   if (change->writeback_size > PAGE_BYTES)
-    return change_refused (error, EINVAL,
-                           "writeback_size must be from 0 to 4096 bytes");
+    return refuse (error, EINVAL,
+                   "writeback_size must be from 0 to 4096 bytes");
   if (change->limit > 0
       && (change->limit < EXTENT_BYTES || (uint64_t) change->limit > pool
           || change->limit % PAGE_BYTES))
-    return change_refused (error, EINVAL,
-                           "limit must be a multiple of 4096 bytes from %d to "
-                           "the pool's limit, %llu, or 0 for no limit but that",
-                           EXTENT_BYTES, (unsigned long long) pool);
+    return refuse (error, EINVAL,
+                   "limit must be a multiple of 4096 bytes from %d to "
+                   "the pool's limit, %llu, or 0 for no limit but that",
+                   EXTENT_BYTES, (unsigned long long) pool);
   return 0;
 }
 
@@ -356,11 +357,10 @@ cgroups_set (struct cgroups *c, const char *path,
   if (!find (c, path, &index, &rule) || path[0] != '/')
     r = refuse_unknown (c, path, error);
   else if (!rule && !(rule = cgroup_rules_add (&c->rules, path)))
-    r = change_refused (error, errno,
-                        errno == ENOSPC
-                            ? "there are too many cgroups with a policy of "
-                              "their own already: give it to one above them"
-                            : "out of memory");
+    r = refuse (error, errno,
+                errno == ENOSPC ? "there are too many cgroups with a policy of "
+                                  "their own already: give it to one above them"
+                                : "out of memory");
   else {
     if (change->prio > 0)
       rule->prio = (int) change->prio;

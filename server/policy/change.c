@@ -7,21 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/refuse.h"
 #include "policy/change.h"
 #include "store/state.h"
-
-int
-change_refused (char **error, int code, const char *format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  if (vasprintf (error, format, args) == -1)
-    *error = NULL;
-  va_end (args);
-  errno = code;
-  return -1;
-}
 
 static struct config_tier *
 find_tier (struct device *device, const char *name, char **error)
@@ -29,7 +17,7 @@ find_tier (struct device *device, const char *name, char **error)
   for (unsigned i = 0; i < device->config->tiers_count; ++i)
     if (strcmp (device->config->tiers[i].name, name) == 0)
       return &device->config->tiers[i];
-  change_refused (error, ENOENT, "there is no memory tier \"%s\"", name);
+  refuse (error, ENOENT, "there is no memory tier \"%s\"", name);
   return NULL;
 }
 
@@ -39,7 +27,7 @@ find_backing (struct device *device, const char *name, char **error)
   for (unsigned i = 0; i < device->config->backings_count; ++i)
     if (strcmp (device->config->backings[i].name, name) == 0)
       return &device->config->backings[i];
-  change_refused (error, ENOENT, "there is no backing \"%s\"", name);
+  refuse (error, ENOENT, "there is no backing \"%s\"", name);
   return NULL;
 }
 
@@ -57,11 +45,11 @@ device_set_pool_limit (struct device *device, uint64_t bytes, char **error)
   uint64_t memory = config_machine_memory ();
 
   if (bytes < CONFIG_POOL_LEAST || bytes > memory || bytes % PAGE_BYTES)
-    return change_refused (error, EINVAL,
-                           "the pool's limit must be a multiple of 4096 bytes "
-                           "from %llu (4M) to %llu, this machine's memory",
-                           (unsigned long long) CONFIG_POOL_LEAST,
-                           (unsigned long long) memory);
+    return refuse (error, EINVAL,
+                   "the pool's limit must be a multiple of 4096 bytes "
+                   "from %llu (4M) to %llu, this machine's memory",
+                   (unsigned long long) CONFIG_POOL_LEAST,
+                   (unsigned long long) memory);
   if (change_check_room (device, bytes, error) == -1)
     return -1;
   pthread_mutex_lock (&device->lock);
@@ -84,12 +72,12 @@ device_set_tier_limit (struct device *device, const char *name, uint64_t bytes,
   if (tier && bytes != 0
       && (bytes < EXTENT_BYTES || bytes > device->config->pool_limit
           || bytes % PAGE_BYTES))
-    change_refused (error, EINVAL,
-                    "the limit of tier \"%s\" must be a multiple of 4096 bytes "
-                    "from %d to the pool's limit, %llu, or 0 for no limit but "
-                    "that",
-                    name, EXTENT_BYTES,
-                    (unsigned long long) device->config->pool_limit);
+    refuse (error, EINVAL,
+            "the limit of tier \"%s\" must be a multiple of 4096 bytes "
+            "from %d to the pool's limit, %llu, or 0 for no limit but "
+            "that",
+            name, EXTENT_BYTES,
+            (unsigned long long) device->config->pool_limit);
   else if (tier) {
     tier->limit = bytes;
     store_set_tier_limit (device->store, tier->prio - 1, bytes);
@@ -110,8 +98,8 @@ device_set_tier_level (struct device *device, const char *name, int level,
   tier = find_tier (device, name, error);
   if (tier && !codec_level_valid (tier->codec.kind, level)) {
     codec_levels (tier->codec.kind, &least, &most);
-    change_refused (error, EINVAL, "the level of %s must be from %d to %d",
-                    codec_name (tier->codec.kind), least, most);
+    refuse (error, EINVAL, "the level of %s must be from %d to %d",
+            codec_name (tier->codec.kind), least, most);
   }
   else if (tier) {
     tier->codec.level = level;
@@ -166,10 +154,10 @@ device_set_backing_size (struct device *device, const char *name,
   config = find_backing (device, name, error);
   index = config ? backings_find (&device->backings, name) : -1;
   if (index >= 0 && bytes % PAGE_BYTES)
-    change_refused (error, EINVAL,
-                    "the size of backing \"%s\" must be a multiple of 4096 "
-                    "bytes",
-                    name);
+    refuse (error, EINVAL,
+            "the size of backing \"%s\" must be a multiple of 4096 "
+            "bytes",
+            name);
   else if (index >= 0)
     r = backings_resize (&device->backings, (unsigned) index, bytes, error);
   if (r == 0) {
@@ -209,13 +197,12 @@ device_set_writeback (struct device *device,
   pthread_mutex_lock (&device->lock);
   new = device->config->writeback;
   if (change->high > 100 || change->low > 100)
-    change_refused (error, EINVAL,
-                    "writeback.high must be from 1 to 100 and writeback.low "
-                    "from 0 to 99, in percent of the pool");
+    refuse (error, EINVAL,
+            "writeback.high must be from 1 to 100 and writeback.low "
+            "from 0 to 99, in percent of the pool");
   else if (change->age > UINT32_MAX)
-    change_refused (error, EINVAL,
-                    "writeback.age must be from 0 (off) to %u seconds",
-                    UINT32_MAX);
+    refuse (error, EINVAL, "writeback.age must be from 0 (off) to %u seconds",
+            UINT32_MAX);
   else {
     if (change->high >= 0)
       new.high = (unsigned) change->high;
@@ -226,10 +213,10 @@ device_set_writeback (struct device *device,
     if (change->limit >= 0)
       new.limit = (uint64_t) change->limit;
     if (new.low >= new.high)
-      change_refused (error, EINVAL,
-                      "writeback.low (%u) must be less than writeback.high "
-                      "(%u), which is from 1 to 100",
-                      new.low, new.high);
+      refuse (error, EINVAL,
+              "writeback.low (%u) must be less than writeback.high "
+              "(%u), which is from 1 to 100",
+              new.low, new.high);
     else
       r = 0;
   }
@@ -272,7 +259,7 @@ start_drain (struct device *device, unsigned index, char **error)
   uint64_t memory = change_memory_room (device, device->config);
 
   if (needed > there + memory)
-    return change_refused (
+    return refuse (
         error, ENOSPC,
         "backing \"%s\" cannot be drained: it holds %llu bytes, the other "
         "backings have room for %llu and memory for %llu; %llu bytes are "
@@ -294,7 +281,7 @@ device_drain (struct device *device, const char *name, char **error)
   pthread_mutex_lock (&device->lock);
   index = backings_find (&device->backings, name);
   if (index == -1)
-    r = change_refused (error, ENOENT, "there is no backing \"%s\"", name);
+    r = refuse (error, ENOENT, "there is no backing \"%s\"", name);
   else
     r = start_drain (device, (unsigned) index, error);
   pthread_mutex_unlock (&device->lock);

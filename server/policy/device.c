@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "policy/device.h"
 #include "policy/protect.h"
 #include "store/state.h"
@@ -34,18 +35,6 @@ override_size (struct config *config, const char *text)
   return 0;
 }
 
-/* Say what *ERROR says, free it, and fail with errno as it is. */
-static int
-tell (char *error)
-{
-  int saved_errno = errno;
-
-  message (MESSAGE_ERROR, "%s", error ? error : "out of memory");
-  free (error);
-  errno = saved_errno;
-  return -1;
-}
-
 int
 device_create (const char *file, const char *size, struct device **result)
 {
@@ -60,7 +49,7 @@ device_create (const char *file, const char *size, struct device **result)
   if (!device->config) {
     int saved_errno = errno;
 
-    tell (error);
+    refuse_tell (error);
     device_free (device);
     errno = saved_errno;
     return -1;
@@ -75,7 +64,7 @@ device_create (const char *file, const char *size, struct device **result)
       && state_check (device->config->state, &error) == -1) {
     int saved_errno = errno;
 
-    tell (error);
+    refuse_tell (error);
     device_free (device);
     errno = saved_errno;
     return -1;
@@ -125,7 +114,7 @@ reattach_backings (struct device *device)
       continue;
     }
     if (backings_reattach (&device->backings, i, is, &error) == -1)
-      return tell (error);
+      return refuse_tell (error);
   }
   return 0;
 }
@@ -140,7 +129,7 @@ add_backings (struct device *device)
   int code = 0;
 
   if (backings_open_all (&device->backings, config, opened, &error) == -1)
-    return tell (error);
+    return refuse_tell (error);
   for (unsigned i = 0; i < config->backings_count; ++i) {
     if (!opened[i])
       continue;
@@ -150,7 +139,7 @@ add_backings (struct device *device)
                          true, &error)
                == -1) {
       code = errno;
-      tell (error);
+      refuse_tell (error);
     }
     if (code != 0)
       backing_close (opened[i]);
@@ -196,10 +185,10 @@ start_store (struct device *device)
       && (state_open (device->config->state, options.size, &options.state,
                       &error)
           == -1))
-    return tell (error);
+    return refuse_tell (error);
   if (options.state
       && state_check_room (options.state, options.pool_limit, &error) == -1) {
-    tell (error);
+    refuse_tell (error);
     state_close (options.state);
     errno = ENOSPC;
     return -1;
@@ -221,7 +210,7 @@ start_store (struct device *device)
   store_set_verify (device->store, device->config->verify);
   store_set_wipe (device->store, device->config->wipe);
   if (store_recover (device->store, &error) == -1)
-    return tell (error);
+    return refuse_tell (error);
   if (store_start (device->store) == -1) {
     message (MESSAGE_ERROR, "the store's threads did not start: %m");
     return -1;
@@ -237,7 +226,7 @@ check_shim (struct device *device, const char *source)
 
   if (!source || shim_check (device->shim, &error) == 0)
     return 0;
-  return tell (error);
+  return refuse_tell (error);
 }
 
 static int

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/refuse.h"
 #include "policy/change.h"
 
 static const struct config_tier *
@@ -46,16 +47,16 @@ check_tiers (const struct config *old, const struct config *new, char **error)
     const struct config_tier *is = tier_of_prio (new, was->prio);
 
     if (!is || strcmp (is->name, was->name) != 0)
-      return change_refused (error, EBUSY,
-                             "%s: tier \"%s\" (prio %u) is in use: a tier "
-                             "cannot be removed or renamed while running",
-                             new->file, was->name, was->prio);
+      return refuse (error, EBUSY,
+                     "%s: tier \"%s\" (prio %u) is in use: a tier "
+                     "cannot be removed or renamed while running",
+                     new->file, was->name, was->prio);
     if (is->codec.kind != was->codec.kind)
-      return change_refused (error, EBUSY,
-                             "%s:%d: the codec of tier \"%s\" is %s and cannot "
-                             "be changed while running: add another tier",
-                             new->file, is->line, is->name,
-                             codec_name (was->codec.kind));
+      return refuse (error, EBUSY,
+                     "%s:%d: the codec of tier \"%s\" is %s and cannot "
+                     "be changed while running: add another tier",
+                     new->file, is->line, is->name,
+                     codec_name (was->codec.kind));
   }
   return 0;
 }
@@ -65,10 +66,10 @@ check_shim (const struct config *old, const struct config *new, char **error)
 {
   if (same_text (old->shim, new->shim))
     return 0;
-  return change_refused (error, EBUSY,
-                         "%s: shim cannot be changed while running: restart "
-                         "the server",
-                         new->file);
+  return refuse (error, EBUSY,
+                 "%s: shim cannot be changed while running: restart "
+                 "the server",
+                 new->file);
 }
 
 static int
@@ -77,11 +78,11 @@ check_backing (const struct config *config, const struct config_backing *was,
 {
   if (!same_text (was->path, is->path) || !same_text (was->uri, is->uri)
       || was->encrypt != is->encrypt)
-    return change_refused (error, EBUSY,
-                           "%s:%d: path, uri and encrypt of backing \"%s\" "
-                           "cannot be changed while running: remove it and "
-                           "add another name",
-                           config->file, is->line, is->name);
+    return refuse (error, EBUSY,
+                   "%s:%d: path, uri and encrypt of backing \"%s\" "
+                   "cannot be changed while running: remove it and "
+                   "add another name",
+                   config->file, is->line, is->name);
   return 0;
 }
 
@@ -91,14 +92,13 @@ check (struct device *device, const struct config *new, char **error)
   const struct config *old = device->config;
 
   if (new->size != old->size &&new->size != 0)
-    return change_refused (error, EBUSY,
-                           "%s: the device's size is %llu bytes and cannot be "
-                           "changed while running",
-                           new->file, (unsigned long long) old->size);
+    return refuse (error, EBUSY,
+                   "%s: the device's size is %llu bytes and cannot be "
+                   "changed while running",
+                   new->file, (unsigned long long) old->size);
   if (!same_text (old->state, new->state))
-    return change_refused (error, EBUSY,
-                           "%s: pool.state cannot be changed while running",
-                           new->file);
+    return refuse (error, EBUSY,
+                   "%s: pool.state cannot be changed while running", new->file);
   if (check_tiers (old, new, error) == -1 || check_shim (old, new, error) == -1
       || change_check_room (device, new->pool_limit, error) == -1)
     return -1;
@@ -226,13 +226,12 @@ check_places (struct device *device, const struct config *new,
     places -= atomic_load (&device->backings.list[i].backing) != NULL;
   for (unsigned i = 0; i < new->backings_count; ++i)
     if (opened->backings[i] && places-- == 0)
-      return change_refused (
-          error, EBUSY,
-          "%s:%d: there is no place for backing \"%s\" "
-          "until one of the %d that are there, which leaves, "
-          "is empty: wait for it",
-          new->file, new->backings[i].line, new->backings[i].name,
-          STORE_BACKINGS);
+      return refuse (error, EBUSY,
+                     "%s:%d: there is no place for backing \"%s\" "
+                     "until one of the %d that are there, which leaves, "
+                     "is empty: wait for it",
+                     new->file, new->backings[i].line, new->backings[i].name,
+                     STORE_BACKINGS);
   return 0;
 }
 
@@ -263,7 +262,7 @@ check_drains (struct device *device, const struct config *new,
                * EXTENT_BYTES;
   }
   if (needed > there + memory)
-    return change_refused (
+    return refuse (
         error, ENOSPC,
         "%s: the backings that are gone from it hold %llu bytes, the others "
         "have room for %llu and memory for %llu: %llu bytes are missing",
@@ -358,9 +357,9 @@ device_reload (struct device *device, char **error)
   /* Nobody else changes which configuration there is. */
   pthread_mutex_lock (&device->reload);
   if (!device->config->file)
-    r = change_refused (error, ENOENT,
-                        "there is no configuration file: the server was "
-                        "started with its embedded default");
+    r = refuse (error, ENOENT,
+                "there is no configuration file: the server was "
+                "started with its embedded default");
   else if (!(new = config_load (device->config->file, error)))
     r = -1;
   else {

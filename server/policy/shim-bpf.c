@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#include "common/refuse.h"
 #include "policy/shim-source.h"
 
 #ifdef HAVE_BPF
@@ -38,14 +39,14 @@ static int
 bpf_failed (int number, const char *what, char **error)
 {
   if (number == EPERM || number == EACCES)
-    return shim_fail (error, number,
-                      "the BPF program %s: it takes root, or CAP_BPF and "
-                      "CAP_PERFMON, and a kernel that is not locked down",
-                      what);
-  return shim_fail (error, number,
-                    "the BPF program %s: %s (it takes a kernel of 6.1 or newer "
-                    "with CONFIG_DEBUG_INFO_BTF)",
-                    what, strerror (number));
+    return refuse (error, number,
+                   "the BPF program %s: it takes root, or CAP_BPF and "
+                   "CAP_PERFMON, and a kernel that is not locked down",
+                   what);
+  return refuse (error, number,
+                 "the BPF program %s: %s (it takes a kernel of 6.1 or newer "
+                 "with CONFIG_DEBUG_INFO_BTF)",
+                 what, strerror (number));
 }
 
 static void
@@ -127,16 +128,16 @@ bpf_watch (struct shim_source *source, dev_t disk, char **error)
   struct tierswap_watch *watch;
 
   if (number == 0 || number > 4095)
-    return shim_fail (error, EINVAL, "%u:%u is not the number of a disk",
-                      number, minor (disk));
+    return refuse (error, EINVAL, "%u:%u is not the number of a disk", number,
+                   minor (disk));
   if (find (source, number, minor (disk)))
-    return shim_fail (error, EEXIST, "disk %u:%u is watched already", number,
-                      minor (disk));
+    return refuse (error, EEXIST, "disk %u:%u is watched already", number,
+                   minor (disk));
   watch = find (source, 0, 0);
   if (!watch)
-    return shim_fail (error, ENOSPC,
-                      "disk %u:%u is one too many: at most %d can be watched",
-                      number, minor (disk), TIERSWAP_WATCH_MAX);
+    return refuse (error, ENOSPC,
+                   "disk %u:%u is one too many: at most %d can be watched",
+                   number, minor (disk), TIERSWAP_WATCH_MAX);
   /* The program looks at the minor number when it has seen the major one. */
   __atomic_store_n (&watch->minor, minor (disk), __ATOMIC_RELAXED);
   __atomic_store_n (&watch->major, number, __ATOMIC_RELEASE);
@@ -151,8 +152,8 @@ bpf_unwatch (struct shim_source *source, dev_t disk, char **error)
   if (major (disk) != 0)
     watch = find (source, major (disk), minor (disk));
   if (!watch)
-    return shim_fail (error, ENOENT, "disk %u:%u is not watched", major (disk),
-                      minor (disk));
+    return refuse (error, ENOENT, "disk %u:%u is not watched", major (disk),
+                   minor (disk));
   __atomic_store_n (&watch->major, 0, __ATOMIC_RELEASE);
   __atomic_store_n (&watch->minor, 0, __ATOMIC_RELEASE);
   /* Until every CPU has left the program that may have seen it: the kernel
@@ -167,9 +168,9 @@ bpf_unwatch (struct shim_source *source, dev_t disk, char **error)
 static int
 not_built_in (char **error)
 {
-  return shim_fail (error, EOPNOTSUPP,
-                    "tags by BPF are not built in: install libbpf-dev, clang "
-                    "and bpftool, and configure and build again");
+  return refuse (error, EOPNOTSUPP,
+                 "tags by BPF are not built in: install libbpf-dev, clang "
+                 "and bpftool, and configure and build again");
 }
 
 static int

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/refuse.h"
 #include "policy/shim-source.h"
 
 static int
@@ -18,18 +19,18 @@ open_failed (const char *path, char **error)
   case ENOENT:
   case ENXIO:
   case ENODEV:
-    return shim_fail (error, errno,
-                      "%s is not there: load the kernel module tierswap_shim, "
-                      "or use the source \"bpf\"",
-                      path);
+    return refuse (error, errno,
+                   "%s is not there: load the kernel module tierswap_shim, "
+                   "or use the source \"bpf\"",
+                   path);
   case EACCES:
   case EPERM:
-    return shim_fail (error, errno,
-                      "%s may not be opened: only root with CAP_SYS_ADMIN may",
-                      path);
+    return refuse (error, errno,
+                   "%s may not be opened: only root with CAP_SYS_ADMIN may",
+                   path);
   default:
-    return shim_fail (error, errno, "%s cannot be opened: %s", path,
-                      strerror (errno));
+    return refuse (error, errno, "%s cannot be opened: %s", path,
+                   strerror (errno));
   }
 }
 
@@ -52,16 +53,16 @@ module_open (struct shim_source *source, const char *path, char **error)
   if (source->fd == -1)
     return open_failed (path, error);
   if (ioctl (source->fd, TIERSWAP_IOC_VERSION, &version) == -1)
-    shim_fail (error, errno, "%s is not the device of tierswap_shim: %s", path,
-               strerror (errno));
+    refuse (error, errno, "%s is not the device of tierswap_shim: %s", path,
+            strerror (errno));
   else if (version != TIERSWAP_IOC_INTERFACE)
-    shim_fail (error, EPROTO,
-               "%s speaks version %u of its interface, and this server version "
-               "%d: load the module that came with it",
-               path, version, TIERSWAP_IOC_INTERFACE);
+    refuse (error, EPROTO,
+            "%s speaks version %u of its interface, and this server version "
+            "%d: load the module that came with it",
+            path, version, TIERSWAP_IOC_INTERFACE);
   else if (ioctl (source->fd, TIERSWAP_IOC_GEOMETRY, &source->geometry) == -1)
-    shim_fail (error, errno, "%s does not tell its geometry: %s", path,
-               strerror (errno));
+    refuse (error, errno, "%s does not tell its geometry: %s", path,
+            strerror (errno));
   else
     return 0;
   module_close (source);
@@ -78,21 +79,21 @@ module_watch (struct shim_source *source, dev_t disk, char **error)
     return 0;
   switch (errno) {
   case EEXIST:
-    return shim_fail (error, errno, "disk %u:%u is watched already",
-                      watch.major, watch.minor);
+    return refuse (error, errno, "disk %u:%u is watched already", watch.major,
+                   watch.minor);
   case EBUSY:
-    return shim_fail (error, errno, "disk %u:%u is watched by another server",
-                      watch.major, watch.minor);
+    return refuse (error, errno, "disk %u:%u is watched by another server",
+                   watch.major, watch.minor);
   case ENOSPC:
-    return shim_fail (error, errno,
-                      "disk %u:%u is one too many: at most %d can be watched",
-                      watch.major, watch.minor, TIERSWAP_WATCH_MAX);
+    return refuse (error, errno,
+                   "disk %u:%u is one too many: at most %d can be watched",
+                   watch.major, watch.minor, TIERSWAP_WATCH_MAX);
   case EINVAL:
-    return shim_fail (error, errno, "%u:%u is not the number of a disk",
-                      watch.major, watch.minor);
+    return refuse (error, errno, "%u:%u is not the number of a disk",
+                   watch.major, watch.minor);
   default:
-    return shim_fail (error, errno, "disk %u:%u cannot be watched: %s",
-                      watch.major, watch.minor, strerror (errno));
+    return refuse (error, errno, "disk %u:%u cannot be watched: %s",
+                   watch.major, watch.minor, strerror (errno));
   }
 }
 
@@ -104,8 +105,8 @@ module_unwatch (struct shim_source *source, dev_t disk, char **error)
 
   if (ioctl (source->fd, TIERSWAP_IOC_UNWATCH, &watch) == 0)
     return 0;
-  return shim_fail (error, errno, "disk %u:%u is not watched", watch.major,
-                    watch.minor);
+  return refuse (error, errno, "disk %u:%u is not watched", watch.major,
+                 watch.minor);
 }
 
 const struct shim_source_kind shim_source_module = {

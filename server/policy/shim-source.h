@@ -33,8 +33,4 @@ extern struct shim *shim_create_from (struct tags *tags,
                                       const struct shim_source_kind *kind,
                                       const char *path);
 
-/* Set *ERROR to a line, printf-like, and fail with errno NUMBER. */
-extern int shim_fail (char **error, int number, const char *format, ...)
-    __attribute__ ((format (printf, 3, 4)));
-
 #endif /* TIERSWAP_SHIM_SOURCE_H */

@@ -29,13 +29,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "common/refuse.h"
 #include "policy/shim-source.h"
 
 struct ring {
@@ -84,19 +84,6 @@ load_sequence (struct shim *shim)
 {
   return __atomic_load_n (__atomic_load_n (&shim->sequence, __ATOMIC_ACQUIRE),
                           __ATOMIC_ACQUIRE);
-}
-
-int
-shim_fail (char **error, int number, const char *format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  if (vasprintf (error, format, args) == -1)
-    *error = NULL;
-  va_end (args);
-  errno = number;
-  return -1;
 }
 
 struct shim *
@@ -295,14 +282,14 @@ map_source (struct shim *shim, char **error)
   char *map;
 
   if (!geometry_is_good (geometry))
-    return shim_fail (error, EPROTO,
-                      "the rings of tags are not laid out as they should be");
+    return refuse (error, EPROTO,
+                   "the rings of tags are not laid out as they should be");
   map = mmap (again ? shim->map : NULL, geometry->map_bytes,
               PROT_READ | PROT_WRITE, MAP_SHARED | (again ? MAP_FIXED : 0),
               shim->source.fd, 0);
   if (map == MAP_FAILED)
-    return shim_fail (error, errno, "the rings of tags cannot be mapped: %s",
-                      strerror (errno));
+    return refuse (error, errno, "the rings of tags cannot be mapped: %s",
+                   strerror (errno));
   /* One of another size stays where it is, as zeros: it may be looked at. */
   shim->map = map;
   shim->map_bytes = geometry->map_bytes;
@@ -321,7 +308,7 @@ use_rings (struct shim *shim, char **error)
     free (rings);
     free (heads);
     free (active);
-    return shim_fail (error, ENOMEM, "no memory for the rings of tags");
+    return refuse (error, ENOMEM, "no memory for the rings of tags");
   }
   for (unsigned i = 0; i < geometry->rings; i++) {
     rings[i].mapped = (void *) (shim->map + geometry->first_ring
@@ -418,7 +405,7 @@ shim_unwatch (struct shim *shim, dev_t disk, char **error)
 
   pthread_mutex_lock (&shim->change);
   if (shim->disks == 0)
-    result = shim_fail (error, ENOENT, "no disk is watched");
+    result = refuse (error, ENOENT, "no disk is watched");
   else
     result = shim->kind->unwatch (&shim->source, disk, error);
   if (result == 0 && --shim->disks == 0)

@@ -2,7 +2,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "store/append.h"
 #include "store/recover.h"
 #include "store/region.h"
@@ -58,26 +58,10 @@ struct recovery {
   time_t started, told;
 };
 
-static int refuse (struct recovery *r, int code, const char *format, ...)
-    __attribute__ ((format (printf, 3, 4)));
-
-static int
-refuse (struct recovery *r, int code, const char *format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  if (vasprintf (r->error, format, args) == -1)
-    *r->error = NULL;
-  va_end (args);
-  errno = code;
-  return -1;
-}
-
 static int
 damaged (struct recovery *r, const char *what, uint64_t number)
 {
-  return refuse (r, EUCLEAN,
+  return refuse (r->error, EUCLEAN,
                  "pool.state: %s is damaged: %s %llu; remove the file to start "
                  "without the pages in it",
                  r->store->state->path, what, (unsigned long long) number);
@@ -220,7 +204,7 @@ look_at_untouched (struct recovery *r, uint64_t groups)
     if (mincore ((void *) &r->store->slots.words[first << SLOTS_GROUP_SHIFT],
                  count * SLOTS_GROUP * sizeof (slot_word), resident)
         == -1)
-      return refuse (r, errno, "pool.state: cannot look at %s: %s",
+      return refuse (r->error, errno, "pool.state: cannot look at %s: %s",
                      r->store->state->path, strerror (errno));
     if (check_untouched (r, first, resident, count) == -1)
       return -1;
@@ -378,7 +362,7 @@ check_owner (struct recovery *r, uint32_t number)
   if (tier_present (store, tier)
       && codec_agrees (store->tiers[tier].kind, segment->codec))
     return 0;
-  return refuse (r, EINVAL,
+  return refuse (r->error, EINVAL,
                  "pool.state: %s holds pages of a tier with prio %u and codec "
                  "%s, which is not in the configuration any more: put it back, "
                  "and add another tier for another codec",
@@ -452,7 +436,7 @@ gather_pieces (struct recovery *r)
           = realloc (r->pieces, (2 * room + 1024) * sizeof *more);
 
       if (!more)
-        return refuse (r, ENOMEM, "pool.state: out of memory");
+        return refuse (r->error, ENOMEM, "pool.state: out of memory");
       r->pieces = more;
       room = 2 * room + 1024;
     }
@@ -684,7 +668,7 @@ recover (struct recovery *r)
   frames = (uint32_t) atomic_load (&r->store->state->header->frames_mark);
   list = malloc (((size_t) frames + 1) * sizeof *list);
   if (!list)
-    return refuse (r, ENOMEM, "pool.state: out of memory");
+    return refuse (r->error, ENOMEM, "pool.state: out of memory");
   rebuild (r, list);
   free (list);
   return 0;
@@ -712,8 +696,9 @@ store_recover (struct store *store, char **error)
   found_bytes = ((size_t) r.mark + 1) * sizeof *r.found;
   r.found = region_reserve (found_bytes);
   r.same = calloc (SLOT_CGROUPS, sizeof *r.same);
-  result = r.found && r.same ? recover (&r)
-                             : refuse (&r, ENOMEM, "pool.state: out of memory");
+  result = r.found && r.same
+               ? recover (&r)
+               : refuse (r.error, ENOMEM, "pool.state: out of memory");
   if (result == 0)
     message (
         MESSAGE_NOTICE,

@@ -6,7 +6,6 @@
 #include <libgen.h>
 #include <linux/magic.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/refuse.h"
 #include "store/internal.h"
 #include "store/state.h"
 
@@ -47,22 +47,6 @@ _Static_assert(sizeof (struct state_header) <= HEADER_ROOM, "header");
  * cleaner overdraws, and the header.
  */
 #define ROOM_BESIDE (UINT64_C (128) * FRAME_BYTES)
-
-static int refuse (char **error, int code, const char *format, ...)
-    __attribute__ ((format (printf, 3, 4)));
-
-static int
-refuse (char **error, int code, const char *format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  if (vasprintf (error, format, args) == -1)
-    *error = NULL;
-  va_end (args);
-  errno = code;
-  return -1;
-}
 
 /* ---- the file system ---- */
 

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/refuse.h"
 #include "policy/shim-source.h"
 
 #define PAGE UINT64_C (4096)
@@ -36,7 +37,7 @@ fake_open (struct shim_source *source, const char *path, char **error)
 
   assert_string_equal (path, "fake");
   if (kernel.open_error)
-    return shim_fail (error, kernel.open_error, "it does not open");
+    return refuse (error, kernel.open_error, "it does not open");
   source->fd = memfd_create ("rings", MFD_CLOEXEC);
   assert_true (source->fd != -1);
   assert_int_equal (ftruncate (source->fd, (off_t) bytes), 0);
@@ -62,8 +63,8 @@ fake_watch (struct shim_source *source, dev_t disk, char **error)
 {
   (void) source;
   if (kernel.watch_error)
-    return shim_fail (error, kernel.watch_error, "%u is not watched",
-                      minor (disk));
+    return refuse (error, kernel.watch_error, "%u is not watched",
+                   minor (disk));
   kernel.watched++;
   return 0;
 }
@@ -73,7 +74,7 @@ fake_unwatch (struct shim_source *source, dev_t disk, char **error)
 {
   (void) source;
   if (minor (disk) >= 8)
-    return shim_fail (error, ENOENT, "no such disk");
+    return refuse (error, ENOENT, "no such disk");
   kernel.watched--;
   return 0;
 }
