@@ -209,6 +209,20 @@ adds_up (const struct found *f, uint64_t control, uint64_t contents)
   return control_live (control) == f->units && contents == f->contents;
 }
 
+/* The same for a segment on a backing: did it not change while it was counted?
+ * A hold of a sealed one is a reader of the extent.
+ */
+static bool
+backed_adds_up (const struct found *f, const struct segment *segment,
+                uint64_t control)
+{
+  return ((control ^ f->control) & CONTROL_COUNTS
+          & ~(CONTROL_HOLDS * CONTROL_HOLD))
+             == 0
+         && atomic_load (&segment->contents) == f->before
+         && adds_up (f, control, f->before);
+}
+
 /* Count the pages of OBJECT that are live: those whose word is HERE. */
 static void
 count_pages (struct store *store, const struct object *object, slot_word here,
@@ -406,12 +420,7 @@ settle_some (struct checking *c, uint32_t *list, uint32_t count,
     f->counting = false;
     if (control_state (control) == SEGMENT_FREE)
       ;
-    /* A hold of a sealed one is a reader of the extent. */
-    else if (((control ^ f->control) & CONTROL_COUNTS
-              & ~(CONTROL_HOLDS * CONTROL_HOLD))
-                 == 0
-             && atomic_load (&segment->contents) == f->before
-             && adds_up (f, control, f->before))
+    else if (backed_adds_up (f, segment, control))
       c->check->segments++;
     else
       list[left++] = list[i];
@@ -473,11 +482,7 @@ check_segments (struct checking *c)
         return -1;
       continue;
     }
-    if (((control ^ f->control) & CONTROL_COUNTS
-         & ~(CONTROL_HOLDS * CONTROL_HOLD))
-            == 0
-        && atomic_load (&segment->contents) == f->before
-        && adds_up (f, control, f->before))
+    if (backed_adds_up (f, segment, control))
       c->check->segments++;
     else
       c->backed[c->backed_count++] = i;
