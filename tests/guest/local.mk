@@ -52,6 +52,7 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/swapoff.sh \
 	tests/guest/test-restart-qemu.sh \
 	tests/guest/test-restart-uml.sh \
+	tests/guest/with-module.sh \
 	tests/guest/writeback.sh \
 	tests/guest/zero-free-and-control.sh \
 	tests/guest/zero-free.sh

@@ -1,22 +1,4 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The module is built for the guest's kernel, which is the newest that is here.
-set -eu
-unset MAKEFLAGS MAKELEVEL MFLAGS
 here=$(cd "$(dirname "$0")" && pwd)
-builddir=$(cd "${builddir:-.}" && pwd)
-export builddir
-version=$("$here/run-guest" qemu -k) || exit
-headers=/lib/modules/$version/build
-if ! [ -e "$headers/Makefile" ]; then
-  echo "the headers of $version are not here: install linux-headers-6.12-amd64"
-  exit 77
-fi
-work=$(mktemp -d "$builddir/shim-guest.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-"$here/../../shim/build-module" "$headers" "$work" > "$work/log" 2>&1 || {
-  cat "$work/log"
-  exit 1
-}
-"$here/run-guest" qemu -m 384 -t 900 "$here/shim.sh" \
-  "$work/tierswap_shim.ko" 16
+exec "$here/with-module.sh" 384 shim.sh 16
