@@ -167,6 +167,7 @@ check_word (struct checking *c, uint64_t slot, slot_word word)
   if (what)
     return wrong (c->check, what, slot);
   c->check->pages++;
+  c->check->pages_lost += slot_is_lost (word);
   if (number < c->segments) {
     c->found[number].units += word_units (word);
     c->found[number].contents += word_contents (word);
@@ -580,7 +581,8 @@ store_check_live (struct store *store, struct store_check *check)
 
   atomic_store (&check->looked, 0);
   atomic_store (&check->slots, store->slots.count);
-  check->pages = check->pages_same = check->segments = check->unsettled = 0;
+  check->pages = check->pages_same = check->pages_lost = 0;
+  check->segments = check->unsettled = 0;
   check->wrong[0] = '\0';
   for (uint32_t i = 0; c.found && i < segments; ++i) {
     const struct segment *segment = store_segment (store, i);
@@ -685,6 +687,7 @@ store_check (struct store *store)
 
   /* The cleaner's thread is the one that works when nobody else does. */
   pthread_mutex_lock (&store->cleaner.round);
+  damage_look (store, true);
   r = store_check_live (store, &check);
   if (r == 0)
     r = check_rest (store, &check);

@@ -11,6 +11,8 @@ libtierswap_la_SOURCES += \
 	server/store/cleaner.h \
 	server/store/codec.c \
 	server/store/codec.h \
+	server/store/damage.c \
+	server/store/damage.h \
 	server/store/demote.c \
 	server/store/demote.h \
 	server/store/frame.c \
