@@ -3,6 +3,8 @@ libtierswap_la_SOURCES += \
 	server/store/append.h \
 	server/store/backed.c \
 	server/store/backed.h \
+	server/store/budget.c \
+	server/store/budget.h \
 	server/store/cgroup.c \
 	server/store/cgroup.h \
 	server/store/check.c \
@@ -21,6 +23,8 @@ libtierswap_la_SOURCES += \
 	server/store/group.h \
 	server/store/index_stack.h \
 	server/store/internal.h \
+	server/store/life.c \
+	server/store/life.h \
 	server/store/mover.c \
 	server/store/mover.h \
 	server/store/object.c \
