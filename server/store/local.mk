@@ -9,6 +9,8 @@ libtierswap_la_SOURCES += \
 	server/store/cgroup.h \
 	server/store/check.c \
 	server/store/check.h \
+	server/store/check-counts.c \
+	server/store/checking.h \
 	server/store/cleaner.c \
 	server/store/cleaner.h \
 	server/store/codec.c \
@@ -42,6 +44,8 @@ libtierswap_la_SOURCES += \
 	server/store/segment.h \
 	server/store/recover.c \
 	server/store/recover.h \
+	server/store/recovery.h \
+	server/store/repair.c \
 	server/store/slot.h \
 	server/store/slots.c \
 	server/store/slots.h \
@@ -50,6 +54,7 @@ libtierswap_la_SOURCES += \
 	server/store/statistics.c \
 	server/store/store.c \
 	server/store/store.h \
+	server/store/survey.c \
 	server/store/walk.c \
 	server/store/walk.h \
 	server/store/worker.c \
