@@ -18,7 +18,7 @@ no) ;;
   ;;
 esac
 
-known=(store memory group nbd writeback pick recover hold fuse tag)
+known=(store memory group nbd writeback pick recover hold fuse tag status)
 sections=("$@")
 if [ ${#sections[@]} -eq 0 ]; then
   sections=("${known[@]}")

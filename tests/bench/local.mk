@@ -7,7 +7,8 @@ noinst_LTLIBRARIES += libfigures.la
 libfigures_la_SOURCES = tests/bench/figures.c tests/bench/figures.h
 
 noinst_PROGRAMS += capture-pages bench-store bench-memory bench-group \
-	bench-writeback bench-pick bench-hold bench-recover bench-tag nbd-load swap-load
+	bench-writeback bench-pick bench-hold bench-recover bench-tag nbd-load \
+	swap-load cgroup-load
 
 capture_pages_SOURCES = tests/bench/capture-pages.c
 capture_pages_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
@@ -46,6 +47,9 @@ nbd_load_LDADD = libfigures.la $(LIBNBD_LIBS)
 swap_load_SOURCES = tests/bench/swap-load.c
 swap_load_LDADD = libfigures.la
 
+cgroup_load_SOURCES = tests/bench/cgroup-load.c
+cgroup_load_LDADD = libfigures.la
+
 EXTRA_DIST += \
 	tests/bench/README.md \
 	tests/bench/bench.sh \
@@ -56,6 +60,7 @@ EXTRA_DIST += \
 	tests/bench/bench-recover.sh \
 	tests/bench/bench-hold.sh \
 	tests/bench/bench-tag.sh \
+	tests/bench/bench-status.sh \
 	tests/bench/bench-fuse.sh \
 	tests/bench/hold-in-guest.sh \
 	tests/bench/capture-pages.sh
