@@ -14,7 +14,6 @@
 #include "store/room.h"
 
 #define SECONDS_A_DAY 86400
-#define POLL_MILLISECONDS 1000
 
 static bool
 run_command (struct writeback *w)
@@ -42,12 +41,12 @@ run_command (struct writeback *w)
   if (command->tier >= 0)
     pass.pick.tier = (uint32_t) command->tier;
   writeback_collect_all (w);
-  writeback_get_counters (w, &before);
+  before = w->own;
   pass_run (w, &pass);
   writeback_collect_all (w);
 
   pthread_mutex_lock (&w->lock);
-  writeback_get_counters (w, &w->command_counters);
+  w->command_counters = w->own;
   w->command_counters.segments -= before.segments;
   w->command_counters.pages -= before.pages;
   w->command_counters.bytes -= before.bytes;
@@ -94,14 +93,15 @@ run (void *data)
     did |= relief_caps (w);
     did |= relief_pool (w);
     did |= run_command (w);
-    did |= drain_all (w);
     did |= drain_merge (w);
     did |= relief_write_aged (w);
     did |= relief_demote (w);
+    /* There may be room now for what is drained. */
+    drain_wake (w, did);
     if (!did) {
       writeback_collect_all (w);
       drain_close_empty (w);
-      wake_wait (&w->wake, POLL_MILLISECONDS);
+      wake_wait (&w->wake, DRAIN_POLL_MILLISECONDS);
     }
   }
   writeback_collect_all (w);
@@ -122,6 +122,7 @@ writeback_start (struct store *store, struct backings *backings)
   w->day = pass_seconds ();
   pthread_mutex_init (&w->lock, NULL);
   pthread_cond_init (&w->done, NULL);
+  drain_create (w);
   w->mover = mover_create (store);
   if (!w->mover) {
     free (w);
@@ -148,6 +149,7 @@ writeback_stop (struct writeback *w)
   atomic_store (&w->stop, true);
   writeback_kick (w);
   pthread_join (w->thread, NULL);
+  drain_free (w);
   mover_free (w->mover);
   pthread_mutex_destroy (&w->lock);
   pthread_cond_destroy (&w->done);
@@ -212,4 +214,5 @@ void
 writeback_kick (struct writeback *w)
 {
   wake_ring (&w->wake);
+  drain_kick (w);
 }
