@@ -76,14 +76,28 @@ writeback_collect_all (struct writeback *w)
     ;
 }
 
+/* A page is looked at when it is packed and when it is written, and may be
+ * spared because it was read; but not for ever.
+ */
+#define LOOKS_MOST 4
+
+static bool
+pages_enough (struct writeback *w, const struct pass *pass)
+{
+  uint64_t pages = w->own.pages - pass->pages_before;
+
+  return pages + mover_pages_in_flight (w->mover) >= pass->most_pages
+         || pass->pages_looked >= LOOKS_MOST * pass->most_pages;
+}
+
 bool
 pass_enough (struct writeback *w, const struct pass *pass)
 {
   uint64_t in_flight = (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
-
   uint64_t used;
 
-  if (pass->max && pass->started >= pass->max)
+  if ((pass->max && pass->started >= pass->max)
+      || (pass->most_pages && pages_enough (w, pass)))
     return true;
   if (!pass->down_to)
     return false;
@@ -204,6 +218,7 @@ pass_run (struct writeback *w, struct pass *pass)
     segment = next_segment (w, pass, looked);
     if (segment != PICK_NONE) {
       looked++;
+      pass->pages_looked += mover_pages (w->store, segment);
       handle (w, pass, segment);
       continue;
     }

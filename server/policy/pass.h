@@ -78,9 +78,12 @@ struct pass {
                                  everything that fits */
   uint32_t cap;               /* 0: none */
   uint64_t max;               /* bytes to write, 0: no bound */
+  uint64_t most_pages;        /* to write, 0: no bound; of all that are */
+  uint64_t pages_before;      /*   written those from this one on count */
   unsigned most;              /* segments to look at, 0: no bound */
   bool seal;                  /* open segments too, when the others are gone */
   uint64_t started;           /* bytes whose writing was started */
+  uint64_t pages_looked;      /* pages of segments that were looked at */
   unsigned progress;          /* segments that were written or packed */
   int error;                  /* why it ended early: ENOSPC, EDQUOT */
   const _Atomic bool *cancel; /* NULL: it cannot be called off */

@@ -15,6 +15,52 @@
 
 #define SECONDS_A_DAY 86400
 
+static struct pass
+pass_of (const struct writeback_command *command)
+{
+  struct pass pass = pass_for (command->age);
+
+  pass.least = command->least;
+  pass.max = command->max;
+  pass.cancel = command->cancel;
+  pass.seal = true;
+  if (command->cgroup >= 0)
+    pass.pick.cgroup = (uint32_t) command->cgroup;
+  /* What is sorted out is younger then: look at all only once. */
+  if (command->least && command->age == 0)
+    pass.pick.before = (uint32_t) pass_seconds ();
+  pass.pick.cgroups = command->cgroups;
+  if (command->tier >= 0)
+    pass.pick.tier = (uint32_t) command->tier;
+  return pass;
+}
+
+/* All that is there now goes, and it ends although others go on writing: first
+ * what was written until this second; then what was spared since it had been
+ * read, which is among the young by then, until as many pages are written as
+ * there were at first.
+ */
+static void
+write_all (struct writeback *w, struct pass *pass)
+{
+  uint64_t pages;
+
+  pass->pages_before = w->own.pages;
+  pick_seal (w->store, &pass->pick);
+  pass->pick.before = (uint32_t) pass_seconds ();
+  pages = pick_pages (w->store, &pass->pick);
+  pass_run (w, pass);
+  writeback_collect_all (w);
+  /* What was sorted out for being short is not looked at again. */
+  if (pass->least || w->own.pages - pass->pages_before >= pages)
+    return;
+  pass->pick.before = UINT32_MAX;
+  pass->pick.packed = false;
+  pass->most_pages = pages;
+  pass->pages_looked = 0;
+  pass_run (w, pass);
+}
+
 static bool
 run_command (struct writeback *w)
 {
@@ -27,22 +73,13 @@ run_command (struct writeback *w)
   pthread_mutex_unlock (&w->lock);
   if (!command)
     return false;
-  pass = pass_for (command->age);
-  pass.least = command->least;
-  pass.max = command->max;
-  pass.cancel = command->cancel;
-  pass.seal = true;
-  /* What is sorted out is younger then: look at all only once. */
-  if (command->least && command->age == 0)
-    pass.pick.before = (uint32_t) pass_seconds ();
-  if (command->cgroup >= 0)
-    pass.pick.cgroup = (uint32_t) command->cgroup;
-  pass.pick.cgroups = command->cgroups;
-  if (command->tier >= 0)
-    pass.pick.tier = (uint32_t) command->tier;
+  pass = pass_of (command);
   writeback_collect_all (w);
   before = w->own;
-  pass_run (w, &pass);
+  if (command->age == 0 && command->max == 0)
+    write_all (w, &pass);
+  else
+    pass_run (w, &pass);
   writeback_collect_all (w);
 
   pthread_mutex_lock (&w->lock);
