@@ -4,7 +4,7 @@
  *
  * A backing keeps its index from when it is added until it is removed: places
  * of segments name it.  All changes are made under the device's lock; the
- * writeback thread looks at them without it.
+ * writeback thread and those that drain look at them without it.
  */
 #ifndef TIERSWAP_BACKINGS_H
 #define TIERSWAP_BACKINGS_H

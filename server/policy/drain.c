@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <string.h>
+
 #include "common/message.h"
 #include "policy/drain.h"
 #include "policy/pass.h"
@@ -18,7 +20,7 @@
  * backing, if one takes it.
  */
 static void
-pass_on (struct writeback *w, const struct moved *moved)
+pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
 {
   int backing
       = backings_choose (w->backings, mover_class (w->store, moved->segment),
@@ -26,17 +28,18 @@ pass_on (struct writeback *w, const struct moved *moved)
 
   if (backing == -1 || !mover_claim (w->store, moved->segment))
     return;
-  if (writeback_start_write (w, moved->segment, backing) == -1)
+  if (writeback_start_write (w, mover, moved->segment, backing) == -1)
     mover_unclaim (w->store, moved->segment);
 }
 
 /* Wait for one of the moves of a drain or a merge. */
 static bool
-collect_loaded (struct writeback *w, bool drain, unsigned *failed)
+collect_loaded (struct writeback *w, struct mover *mover, bool drain,
+                unsigned *failed)
 {
   struct moved moved;
 
-  if (!mover_wait (w->mover, &moved))
+  if (!mover_wait (mover, &moved))
     return false;
   writeback_count (w, &moved);
   if (!moved.to_memory)
@@ -44,7 +47,7 @@ collect_loaded (struct writeback *w, bool drain, unsigned *failed)
   if (moved.error)
     ++*failed;
   else if (drain)
-    pass_on (w, &moved);
+    pass_on (w, mover, &moved);
   else if (mover_claim (w->store, moved.segment))
     mover_pack (w->store, moved.segment, 0);
   return true;
@@ -52,82 +55,224 @@ collect_loaded (struct writeback *w, bool drain, unsigned *failed)
 
 /* Load segments from a backing of which so much is dead: how many. */
 static unsigned
-load_some (struct writeback *w, unsigned index, uint32_t dead_bytes, bool drain,
-           uint32_t *next, unsigned *failed)
+load_some (struct writeback *w, struct mover *mover, unsigned index,
+           uint32_t dead_bytes, bool drain, uint32_t *next, unsigned *failed)
 {
   unsigned loaded = 0;
   uint32_t segment;
 
   while (loaded < TURN && !atomic_load (&w->stop)) {
-    while (mover_in_flight (w->mover) >= MOVER_DEPTH / 2)
-      collect_loaded (w, drain, failed);
+    while (mover_in_flight (mover) >= MOVER_DEPTH / 2)
+      collect_loaded (w, mover, drain, failed);
     segment = pick_on_backing (w->store, index, dead_bytes, next);
     if (segment == PICK_NONE)
       break;
-    if (mover_load (w->mover, segment) == 0) {
+    if (mover_load (mover, segment) == 0) {
       loaded++;
       continue;
     }
     mover_unclaim (w->store, segment);
-    if (!collect_loaded (w, drain, failed))
+    if (!collect_loaded (w, mover, drain, failed))
       break;
   }
-  while (collect_loaded (w, drain, failed))
+  while (collect_loaded (w, mover, drain, failed))
     ;
   return loaded;
 }
 
-void
-drain_close_empty (struct writeback *w)
-{
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
-    struct tier_backing *b = &w->backings->list[i];
-    struct backing *backing;
+/* ---- draining ---- */
 
-    if (!atomic_load (&b->leaving))
-      continue;
-    pthread_mutex_lock (w->backings->lock);
-    backing = atomic_load (&b->backing);
-    if (backing && atomic_load (&b->leaving)
-        && backing_extents_used (backing) == 0) {
-      message (MESSAGE_NOTICE, "backing \"%s\" is empty and was closed",
-               b->name);
-      atomic_store (&b->leaving, false);
-      backings_remove (w->backings, i);
-    }
-    pthread_mutex_unlock (w->backings->lock);
-  }
+/* Milliseconds that a drainer stands back for a backing to be closed: that
+ * waits for the others, too, one of which may hang.
+ */
+#define PAUSE 100
+
+/* Is there something to drain that can be read?  By who keeps backings from
+ * being closed.
+ */
+static bool
+to_drain (const struct writeback *w, unsigned index)
+{
+  const struct tier_backing *b = &w->backings->list[index];
+  struct backing *backing = atomic_load (&b->backing);
+
+  return backing && atomic_load (&b->draining) && !atomic_load (&b->stuck)
+         && backing_state (backing) != BACKING_FAILED
+         && backing_extents_used (backing) > 0;
 }
 
-bool
-drain_all (struct writeback *w)
+/* A part of it: whether anything was moved. */
+static bool
+drain_some (struct writeback *w, struct mover *mover, unsigned index)
 {
-  bool did = false;
+  struct tier_backing *b = &w->backings->list[index];
+  unsigned failed = 0, loaded;
+  uint32_t next = 0;
 
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
-    struct tier_backing *b = &w->backings->list[i];
-    struct backing *backing = atomic_load (&b->backing);
-    unsigned failed = 0, loaded;
-    uint32_t next = 0;
+  loaded = load_some (w, mover, index, 0, true, &next, &failed);
+  if (loaded > failed)
+    return true;
+  if (failed > 0
+      && backing_state (atomic_load (&b->backing)) != BACKING_FAILED) {
+    atomic_store (&b->stuck, true);
+    message (MESSAGE_ERROR,
+             "backing \"%s\" cannot be drained: %u segments cannot be read "
+             "back from it",
+             b->name, failed);
+  }
+  return false;
+}
 
-    if (!backing || !atomic_load (&b->draining) || atomic_load (&b->stuck)
-        || backing_state (backing) == BACKING_FAILED
-        || backing_extents_used (backing) == 0)
-      continue;
-    loaded = load_some (w, i, 0, true, &next, &failed);
-    if (loaded > failed)
-      did = true;
-    else if (failed > 0 && loaded == failed
-             && backing_state (backing) != BACKING_FAILED) {
-      atomic_store (&b->stuck, true);
-      message (MESSAGE_ERROR,
-               "backing \"%s\" cannot be drained: %u segments cannot be read "
-               "back from it",
-               b->name, failed);
-    }
+/* The mover has memory that nobody needs until the next drain. */
+static bool
+drain_turn (struct drainer *d, struct mover **mover)
+{
+  struct writeback *w = d->writeback;
+  bool did = false, wanted;
+
+  atomic_store (&d->at_work, true);
+  pthread_rwlock_rdlock (&w->in_use);
+  wanted = to_drain (w, d->index);
+  if (wanted && !*mover)
+    *mover = mover_create (w->store);
+  if (wanted && *mover)
+    did = drain_some (w, *mover, d->index);
+  pthread_rwlock_unlock (&w->in_use);
+  atomic_store (&d->at_work, false);
+  if (!wanted && *mover) {
+    mover_free (*mover);
+    *mover = NULL;
   }
   return did;
 }
+
+static void *
+drainer_run (void *data)
+{
+  const struct timespec moment = { 0, 1000000 };
+  struct drainer *d = data;
+  struct writeback *w = d->writeback;
+  struct mover *mover = NULL;
+
+  while (!atomic_load (&w->stop)) {
+    for (unsigned i = 0; i < PAUSE && atomic_load (&w->closing); ++i)
+      nanosleep (&moment, NULL);
+    if (drain_turn (d, &mover))
+      /* Memory may be full now, or the backing is empty. */
+      wake_ring (&w->wake);
+    else
+      wake_wait (&d->wake, DRAIN_POLL_MILLISECONDS);
+  }
+  mover_free (mover);
+  return NULL;
+}
+
+void
+drain_create (struct writeback *w)
+{
+  pthread_rwlock_init (&w->in_use, NULL);
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    w->drainers[i].writeback = w;
+    w->drainers[i].index = i;
+  }
+}
+
+void
+drain_free (struct writeback *w)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (w->drainers[i].started)
+      pthread_join (w->drainers[i].thread, NULL);
+  pthread_rwlock_destroy (&w->in_use);
+}
+
+void
+drain_kick (struct writeback *w)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    wake_ring (&w->drainers[i].wake);
+}
+
+/* It stays when it was started: most backings are never drained. */
+static void
+start (struct writeback *w, struct drainer *d)
+{
+  int error = pthread_create (&d->thread, NULL, drainer_run, d);
+
+  d->started = error == 0;
+  if (error && !w->told)
+    message (MESSAGE_ERROR,
+             "backing \"%s\" is not drained for now: no thread can be "
+             "started: %s",
+             w->backings->list[d->index].name, strerror (error));
+  w->told = error != 0;
+}
+
+void
+drain_wake (struct writeback *w, bool room)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (!w->drainers[i].started) {
+      if (to_drain (w, i))
+        start (w, &w->drainers[i]);
+    }
+    else if (room)
+      wake_ring (&w->drainers[i].wake);
+}
+
+bool
+drain_at_work (struct writeback *w)
+{
+  bool at_work = false;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    at_work |= atomic_load (&w->drainers[i].at_work);
+  return at_work;
+}
+
+static bool
+may_close (const struct tier_backing *b)
+{
+  struct backing *backing = atomic_load (&b->backing);
+
+  return backing && atomic_load (&b->leaving)
+         && backing_extents_used (backing) == 0;
+}
+
+static void
+close_empty (struct writeback *w, unsigned index)
+{
+  struct tier_backing *b = &w->backings->list[index];
+
+  pthread_mutex_lock (w->backings->lock);
+  if (may_close (b)) {
+    message (MESSAGE_NOTICE, "backing \"%s\" is empty and was closed", b->name);
+    atomic_store (&b->leaving, false);
+    backings_remove (w->backings, index);
+  }
+  pthread_mutex_unlock (w->backings->lock);
+}
+
+/* Nobody waits for a drainer whose backing does not answer: it is tried again.
+ */
+void
+drain_close_empty (struct writeback *w)
+{
+  bool any = false;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    any |= may_close (&w->backings->list[i]);
+  atomic_store (&w->closing, any);
+  if (!any || pthread_rwlock_trywrlock (&w->in_use) != 0)
+    return;
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (may_close (&w->backings->list[i]))
+      close_empty (w, i);
+  pthread_rwlock_unlock (&w->in_use);
+  atomic_store (&w->closing, false);
+}
+
+/* ---- merging ---- */
 
 /* Do extents run low on a backing that segments are written to, and may they be
  * written?
@@ -167,7 +312,8 @@ drain_merge (struct writeback *w)
     }
   if (!w->merging)
     return false;
-  loaded = load_some (w, w->merged, sparse, false, &w->merge_next, &failed);
+  loaded = load_some (w, w->mover, w->merged, sparse, false, &w->merge_next,
+                      &failed);
   if (failed > 0)
     w->merge_after[w->merged] = pass_seconds () + MERGE_PAUSE;
   if (loaded < TURN || !writeback_limit_allows (w, EXTENT_BYTES))

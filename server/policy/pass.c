@@ -34,7 +34,9 @@ writeback_limit_allows (struct writeback *w, uint64_t bytes)
 {
   uint64_t left = writeback_limit_left (w);
 
-  return left >= w->writing && left - w->writing >= bytes;
+  uint64_t writing = atomic_load (&w->writing);
+
+  return left >= writing && left - writing >= bytes;
 }
 
 void
@@ -42,7 +44,7 @@ writeback_count (struct writeback *w, const struct moved *moved)
 {
   if (moved->to_memory)
     return;
-  w->writing -= moved->bytes;
+  atomic_fetch_sub (&w->writing, moved->bytes);
   if (moved->error)
     return;
   atomic_fetch_add (&w->segments, 1);
@@ -59,6 +61,11 @@ writeback_collect (struct writeback *w)
   if (!mover_wait (w->mover, &moved))
     return false;
   writeback_count (w, &moved);
+  if (!moved.to_memory && !moved.error) {
+    w->own.segments++;
+    w->own.pages += moved.pages;
+    w->own.bytes += moved.bytes;
+  }
   return true;
 }
 
@@ -69,14 +76,28 @@ writeback_collect_all (struct writeback *w)
     ;
 }
 
+/* A page is looked at when it is packed and when it is written, and may be
+ * spared because it was read; but not for ever.
+ */
+#define LOOKS_MOST 4
+
+static bool
+pages_enough (struct writeback *w, const struct pass *pass)
+{
+  uint64_t pages = w->own.pages - pass->pages_before;
+
+  return pages + mover_pages_in_flight (w->mover) >= pass->most_pages
+         || pass->pages_looked >= LOOKS_MOST * pass->most_pages;
+}
+
 bool
 pass_enough (struct writeback *w, const struct pass *pass)
 {
   uint64_t in_flight = (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
-
   uint64_t used;
 
-  if (pass->max && pass->started >= pass->max)
+  if ((pass->max && pass->started >= pass->max)
+      || (pass->most_pages && pages_enough (w, pass)))
     return true;
   if (!pass->down_to)
     return false;
@@ -86,11 +107,12 @@ pass_enough (struct writeback *w, const struct pass *pass)
 }
 
 int
-writeback_start_write (struct writeback *w, uint32_t segment, int backing)
+writeback_start_write (struct writeback *w, struct mover *mover,
+                       uint32_t segment, int backing)
 {
-  if (mover_write (w->mover, segment, (unsigned) backing) == -1)
+  if (mover_write (mover, segment, (unsigned) backing) == -1)
     return -1;
-  w->writing += mover_bytes (w->store, segment);
+  atomic_fetch_add (&w->writing, mover_bytes (w->store, segment));
   return 0;
 }
 
@@ -117,7 +139,8 @@ write_out (struct writeback *w, struct pass *pass, uint32_t segment)
   }
   for (unsigned tries = 0; tries < FREEING_TRIES; ++tries) {
     backing = backings_choose (w->backings, class, false, except);
-    if (backing >= 0 && writeback_start_write (w, segment, backing) == 0) {
+    if (backing >= 0
+        && writeback_start_write (w, w->mover, segment, backing) == 0) {
       pass->started += bytes;
       pass->progress++;
       return 0;
@@ -195,6 +218,7 @@ pass_run (struct writeback *w, struct pass *pass)
     segment = next_segment (w, pass, looked);
     if (segment != PICK_NONE) {
       looked++;
+      pass->pages_looked += mover_pages (w->store, segment);
       handle (w, pass, segment);
       continue;
     }

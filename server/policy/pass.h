@@ -22,6 +22,16 @@
  */
 #define TURN 64
 
+/* Who drains the backing of one index. */
+struct drainer {
+  struct writeback *writeback;
+  unsigned index;
+  bool started; /* of the writeback thread */
+  pthread_t thread;
+  struct wake wake;
+  _Atomic bool at_work;
+};
+
 struct writeback {
   struct store *store;
   struct backings *backings;
@@ -35,9 +45,18 @@ struct writeback {
   _Atomic unsigned demote_ages[STORE_TIERS];
 
   _Atomic uint64_t segments, pages, bytes, pages_demoted;
-  _Atomic uint64_t spent; /* of the daily limit, bytes */
-  uint64_t writing;       /* bytes in flight to backings */
-  time_t day;             /* when it was last reset */
+  _Atomic uint64_t spent;        /* of the daily limit, bytes */
+  _Atomic uint64_t writing;      /* bytes in flight to backings */
+  time_t day;                    /* when it was last reset */
+  struct writeback_counters own; /* what the writeback thread itself moved */
+
+  struct drainer drainers[STORE_BACKINGS];
+  bool told; /* that one could not be started */
+  /* Drainers hold it while they use backings, the writeback thread to close
+   * one: it is the only one that does, so it needs no lock to use them.
+   */
+  pthread_rwlock_t in_use;
+  _Atomic bool closing; /* it is waiting for that */
 
   bool merging;        /* a sweep is under way */
   unsigned merged;     /* the backing that it is on */
@@ -59,9 +78,12 @@ struct pass {
                                  everything that fits */
   uint32_t cap;               /* 0: none */
   uint64_t max;               /* bytes to write, 0: no bound */
+  uint64_t most_pages;        /* to write, 0: no bound; of all that are */
+  uint64_t pages_before;      /*   written those from this one on count */
   unsigned most;              /* segments to look at, 0: no bound */
   bool seal;                  /* open segments too, when the others are gone */
   uint64_t started;           /* bytes whose writing was started */
+  uint64_t pages_looked;      /* pages of segments that were looked at */
   unsigned progress;          /* segments that were written or packed */
   int error;                  /* why it ended early: ENOSPC, EDQUOT */
   const _Atomic bool *cancel; /* NULL: it cannot be called off */
@@ -87,14 +109,16 @@ extern bool writeback_limit_allows (struct writeback *writeback,
                                     uint64_t bytes);
 
 /* Start to write a claimed segment to BACKING.  -1 as mover_write. */
-extern int writeback_start_write (struct writeback *writeback, uint32_t segment,
+extern int writeback_start_write (struct writeback *writeback,
+                                  struct mover *mover, uint32_t segment,
                                   int backing);
 
 /* A move has ended: count it. */
 extern void writeback_count (struct writeback *writeback,
                              const struct moved *moved);
 
-/* Wait for one move to end; false if there is none.  For all. */
+/* Wait for one move of the writeback thread to end; false if there is none. For
+ * all. */
 extern bool writeback_collect (struct writeback *writeback);
 extern void writeback_collect_all (struct writeback *writeback);
 

@@ -56,7 +56,7 @@ relief_pool (struct writeback *w)
   uint64_t asked = room_asked (w->store);
   struct pass pass = pass_for (0);
   uint64_t used = store_memory_used (w->store);
-  uint64_t pages = atomic_load (&w->pages);
+  uint64_t pages = w->own.pages;
   struct timespec start;
 
   pass.seal = room_waited_for (w->store);
@@ -79,7 +79,7 @@ relief_pool (struct writeback *w)
     return false;
   }
   room_judge (w->store);
-  pages = atomic_load (&w->pages) - pages;
+  pages = w->own.pages - pages;
   if (pages > 0)
     room_set_pace (w->store, high, pace_since (&start, pages));
   return true;
@@ -93,7 +93,7 @@ static bool
 relieve_cap (struct writeback *w, uint32_t cap)
 {
   uint64_t limit = store_cap_limit (w->store, cap);
-  uint64_t pages = atomic_load (&w->pages);
+  uint64_t pages = w->own.pages;
   struct store_cgroup_set under;
   struct pass pass = pass_for (0);
   struct timespec start;
@@ -111,7 +111,7 @@ relieve_cap (struct writeback *w, uint32_t cap)
       room_set_cap_pace (w->store, cap, 0);
     return false;
   }
-  pages = atomic_load (&w->pages) - pages;
+  pages = w->own.pages - pages;
   if (pages > 0)
     room_set_cap_pace (w->store, cap, pace_since (&start, pages));
   return true;

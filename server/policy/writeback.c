@@ -14,7 +14,52 @@
 #include "store/room.h"
 
 #define SECONDS_A_DAY 86400
-#define POLL_MILLISECONDS 1000
+
+static struct pass
+pass_of (const struct writeback_command *command)
+{
+  struct pass pass = pass_for (command->age);
+
+  pass.least = command->least;
+  pass.max = command->max;
+  pass.cancel = command->cancel;
+  pass.seal = true;
+  if (command->cgroup >= 0)
+    pass.pick.cgroup = (uint32_t) command->cgroup;
+  /* What is sorted out is younger then: look at all only once. */
+  if (command->least && command->age == 0)
+    pass.pick.before = (uint32_t) pass_seconds ();
+  pass.pick.cgroups = command->cgroups;
+  if (command->tier >= 0)
+    pass.pick.tier = (uint32_t) command->tier;
+  return pass;
+}
+
+/* All that is there now goes, and it ends although others go on writing: first
+ * what was written until this second; then what was spared since it had been
+ * read, which is among the young by then, until as many pages are written as
+ * there were at first.
+ */
+static void
+write_all (struct writeback *w, struct pass *pass)
+{
+  uint64_t pages;
+
+  pass->pages_before = w->own.pages;
+  pick_seal (w->store, &pass->pick);
+  pass->pick.before = (uint32_t) pass_seconds ();
+  pages = pick_pages (w->store, &pass->pick);
+  pass_run (w, pass);
+  writeback_collect_all (w);
+  /* What was sorted out for being short is not looked at again. */
+  if (pass->least || w->own.pages - pass->pages_before >= pages)
+    return;
+  pass->pick.before = UINT32_MAX;
+  pass->pick.packed = false;
+  pass->most_pages = pages;
+  pass->pages_looked = 0;
+  pass_run (w, pass);
+}
 
 static bool
 run_command (struct writeback *w)
@@ -28,26 +73,17 @@ run_command (struct writeback *w)
   pthread_mutex_unlock (&w->lock);
   if (!command)
     return false;
-  pass = pass_for (command->age);
-  pass.least = command->least;
-  pass.max = command->max;
-  pass.cancel = command->cancel;
-  pass.seal = true;
-  /* What is sorted out is younger then: look at all only once. */
-  if (command->least && command->age == 0)
-    pass.pick.before = (uint32_t) pass_seconds ();
-  if (command->cgroup >= 0)
-    pass.pick.cgroup = (uint32_t) command->cgroup;
-  pass.pick.cgroups = command->cgroups;
-  if (command->tier >= 0)
-    pass.pick.tier = (uint32_t) command->tier;
+  pass = pass_of (command);
   writeback_collect_all (w);
-  writeback_get_counters (w, &before);
-  pass_run (w, &pass);
+  before = w->own;
+  if (command->age == 0 && command->max == 0)
+    write_all (w, &pass);
+  else
+    pass_run (w, &pass);
   writeback_collect_all (w);
 
   pthread_mutex_lock (&w->lock);
-  writeback_get_counters (w, &w->command_counters);
+  w->command_counters = w->own;
   w->command_counters.segments -= before.segments;
   w->command_counters.pages -= before.pages;
   w->command_counters.bytes -= before.bytes;
@@ -94,14 +130,15 @@ run (void *data)
     did |= relief_caps (w);
     did |= relief_pool (w);
     did |= run_command (w);
-    did |= drain_all (w);
     did |= drain_merge (w);
     did |= relief_write_aged (w);
     did |= relief_demote (w);
+    /* There may be room now for what is drained. */
+    drain_wake (w, did);
     if (!did) {
       writeback_collect_all (w);
       drain_close_empty (w);
-      wake_wait (&w->wake, POLL_MILLISECONDS);
+      wake_wait (&w->wake, DRAIN_POLL_MILLISECONDS);
     }
   }
   writeback_collect_all (w);
@@ -122,6 +159,7 @@ writeback_start (struct store *store, struct backings *backings)
   w->day = pass_seconds ();
   pthread_mutex_init (&w->lock, NULL);
   pthread_cond_init (&w->done, NULL);
+  drain_create (w);
   w->mover = mover_create (store);
   if (!w->mover) {
     free (w);
@@ -148,6 +186,7 @@ writeback_stop (struct writeback *w)
   atomic_store (&w->stop, true);
   writeback_kick (w);
   pthread_join (w->thread, NULL);
+  drain_free (w);
   mover_free (w->mover);
   pthread_mutex_destroy (&w->lock);
   pthread_cond_destroy (&w->done);
@@ -212,4 +251,5 @@ void
 writeback_kick (struct writeback *w)
 {
   wake_ring (&w->wake);
+  drain_kick (w);
 }

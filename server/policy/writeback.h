@@ -63,10 +63,12 @@ extern void writeback_set_demote_age (struct writeback *writeback,
 extern void writeback_get_counters (struct writeback *writeback,
                                     struct writeback_counters *counters);
 
-/* Write back by command, and wait for it.  The counters are what it moved.
- * -1 with errno ENOSPC if no backing takes anything (all are full, failed or
- * draining, or there is none), EDQUOT if the daily limit is reached, EBUSY if
- * another command is at work, ECANCELED if the thread ends before it was begun.
+/* Write back by command, and wait for it.  It takes what was there when it
+ * began, give or take a second, and so ends although others go on writing.  The
+ * counters are what it moved. -1 with errno ENOSPC if no backing takes anything
+ * (all are full, failed or draining, or there is none), EDQUOT if the daily
+ * limit is reached, EBUSY if another command is at work, ECANCELED if the
+ * thread ends before it was begun.
  */
 extern int writeback_run (struct writeback *writeback,
                           const struct writeback_command *command,

@@ -341,11 +341,17 @@ judge (struct search *s)
       if (!add (s->store, suspect))
         segment_drop (s->store, suspect->segment, CONTROL_BUSY);
     }
-    else
+    else {
+      /* Who looks at the old end of the list does not come upon it. */
+      segment_unlist (
+          s->store,
+          atomic_load (&store_segment (s->store, suspect->segment)->owner),
+          suspect->segment);
       message (MESSAGE_ERROR,
                "segment %u has live pages that nothing points at, and is set "
                "aside: its memory is lost until the server starts anew",
                suspect->segment);
+    }
   }
 }
 

@@ -28,6 +28,7 @@ struct mover {
   struct move moves[MOVER_DEPTH];
   struct move *free;
   unsigned in_flight;
+  uint64_t pages; /* of segments that are being written */
 };
 
 struct mover *
@@ -69,6 +70,12 @@ unsigned
 mover_in_flight (const struct mover *mover)
 {
   return mover->in_flight;
+}
+
+uint64_t
+mover_pages_in_flight (const struct mover *mover)
+{
+  return mover->pages;
 }
 
 /* Bytes of a segment up to its tail, in whole blocks. */
@@ -142,6 +149,7 @@ mover_write (struct mover *mover, uint32_t number, unsigned backing_index)
     errno = saved_errno;
     return -1;
   }
+  mover->pages += move->moved.pages;
   return 0;
 }
 
@@ -235,6 +243,8 @@ mover_wait (struct mover *mover, struct moved *moved)
     return false;
   move = io->user;
   move->moved.error = io->error;
+  if (!move->moved.to_memory)
+    mover->pages -= move->moved.pages;
   if (move->moved.to_memory)
     end_load (mover, move);
   else
@@ -268,6 +278,13 @@ uint64_t
 mover_bytes (struct store *store, uint32_t segment)
 {
   return blocks_of (store_segment (store, segment));
+}
+
+uint64_t
+mover_pages (struct store *store, uint32_t segment)
+{
+  return contents_objects (
+      atomic_load (&store_segment (store, segment)->contents));
 }
 
 bool

@@ -33,6 +33,9 @@ extern void mover_free (struct mover *mover);
 
 extern unsigned mover_in_flight (const struct mover *mover);
 
+/* Pages of the segments that are being written. */
+extern uint64_t mover_pages_in_flight (const struct mover *mover);
+
 /* Start to move a claimed segment that is in memory to a backing.  -1 with
  * errno ENOSPC or EAGAIN (see backing_extent_allocate), or EBUSY when
  * MOVER_DEPTH moves are in flight; the claim then stays with the caller.
@@ -55,12 +58,13 @@ extern bool mover_claim (struct store *store, uint32_t segment);
 extern void mover_unclaim (struct store *store, uint32_t segment);
 
 /* Of a claimed segment: its writeback class; the bytes that writing it takes;
- * and whether it is worth writing as it is: nearly all of it live, nothing
- * read since, nothing shorter than LEAST stored bytes to be sorted out, and
- * nothing damaged as far as headers tell.
+ * its pages; and whether it is worth writing as it is: nearly all of it live,
+ * nothing read since, nothing shorter than LEAST stored bytes to be sorted out,
+ * and nothing damaged as far as headers tell.
  */
 extern unsigned mover_class (struct store *store, uint32_t segment);
 extern uint64_t mover_bytes (struct store *store, uint32_t segment);
+extern uint64_t mover_pages (struct store *store, uint32_t segment);
 extern bool mover_is_packed (struct store *store, uint32_t segment,
                              uint32_t least);
 

@@ -119,6 +119,35 @@ pick_coldest (struct store *store, const struct pick *pick)
   return SEGMENT_NONE;
 }
 
+static bool
+fits (const struct pick *pick, uint32_t owner)
+{
+  uint32_t cgroup = owner_cgroup (owner);
+
+  return (pick->tier == PICK_ANY || pick->tier == owner_tier (owner))
+         && (pick->cgroup == PICK_ANY || pick->cgroup == cgroup)
+         && (!pick->cgroups || store_cgroup_set_has (pick->cgroups, cgroup))
+         && pick->classes & 1u << owner_class (owner);
+}
+
+uint64_t
+pick_pages (struct store *store, const struct pick *pick)
+{
+  uint32_t high = segments_high_water (&store->segments);
+  uint64_t pages = 0;
+
+  for (uint32_t i = 0; i < high; ++i) {
+    const struct segment *segment = store_segment (store, i);
+
+    if (control_state (atomic_load (&segment->control)) != SEGMENT_FREE
+        && place_is_frame (atomic_load (&segment->place))
+        && fits (pick, atomic_load (&segment->owner))
+        && atomic_load (&segment->time) <= pick->before)
+      pages += contents_objects (atomic_load (&segment->contents));
+  }
+  return pages;
+}
+
 static void
 seal_owner (struct store *store, uint32_t owner, const struct pick *pick,
             void *data)

@@ -29,6 +29,11 @@ struct pick {
  */
 extern uint32_t pick_coldest (struct store *store, const struct pick *pick);
 
+/* The pages in memory that fit, at a cost that depends on how many segments
+ * there are.
+ */
+extern uint64_t pick_pages (struct store *store, const struct pick *pick);
+
 /* Seal the open segments that fit, so that they can be picked.  Returns how
  * many were.
  */

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "policy/drain.h"
 #include "rig.h"
 
 static uint64_t last_seed;
@@ -204,6 +205,7 @@ rig_settle (struct rig *rig)
   struct writeback_counters before, after, done;
 
   do {
+    rig_wait (!drain_at_work (rig->writeback));
     writeback_get_counters (rig->writeback, &before);
     for (unsigned i = 0; i < 3; ++i)
       if (writeback_run (rig->writeback, &nothing, &done) == -1)

@@ -13,10 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "policy/drain.h"
 #include "rig.h"
 #include "store/room.h"
 
 #define DEADLINE 2 /* seconds */
+#define LONG_DEADLINE 120
 
 static const struct store_placement usual = { .prio = 1, .writeback_prio = 1 };
 static const struct store_placement never = { .cgroup = 1, .prio = 1 };
@@ -63,13 +65,13 @@ hang_server (void)
 
 /* The server as a backing, with a deadline that a test can wait for. */
 static unsigned
-add_server (struct rig *rig)
+add_server (struct rig *rig, unsigned deadline)
 {
   struct tier_backing *b = &rig->backings.list[0];
   struct backing *backing;
   char uri[160], *error = NULL;
   struct backing_options options
-      = { .name = "far", .uri = uri, .size = 16 * MIB, .deadline = DEADLINE };
+      = { .name = "far", .uri = uri, .size = 16 * MIB, .deadline = deadline };
 
   snprintf (uri, sizeof uri, "nbd+unix:///?socket=%s", socket_path);
   if (backing_open (&options, &backing, &error) == -1)
@@ -111,7 +113,7 @@ test_another_takes (void **state)
 
   (void) state;
   start_server (rig);
-  add_server (rig);
+  add_server (rig, DEADLINE);
   rig_add (rig, "near", 2, 128);
   rig_write (rig, 0, 200, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
@@ -147,7 +149,7 @@ test_none_takes (void **state)
 
   (void) state;
   start_server (rig);
-  add_server (rig);
+  add_server (rig, DEADLINE);
   rig_write (rig, 0, 200, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   rig_write (rig, 200, 100, PAGE_HALF, &never);
@@ -181,7 +183,7 @@ test_drain (void **state)
 
   (void) state;
   start_server (rig);
-  far = add_server (rig);
+  far = add_server (rig, DEADLINE);
   rig_write (rig, 0, 1000, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   hang_server ();
@@ -200,6 +202,57 @@ test_drain (void **state)
   stop_server ();
 }
 
+static void
+drain (struct rig *rig, unsigned index, bool leave)
+{
+  pthread_mutex_lock (&rig->lock);
+  backings_drain (&rig->backings, index, true, leave);
+  pthread_mutex_unlock (&rig->lock);
+  writeback_kick (rig->writeback);
+}
+
+/* While one that is drained does not answer, pages are written back to another
+ * one, and a third is drained; that one is closed when nobody may be using it.
+ */
+static void
+test_others_go_on (void **state)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  struct tier_backing *list = rig->backings.list;
+  unsigned far, near, third;
+
+  (void) state;
+  start_server (rig);
+  far = add_server (rig, LONG_DEADLINE);
+  rig_write (rig, 0, 200, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 0, 200, (int) far), 200);
+  third = rig_add (rig, "third", 2, 64);
+  rig_write (rig, 200, 200, PAGE_RANDOM,
+             &(struct store_placement){ .prio = 1, .writeback_prio = 2 });
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 200, 200, (int) third), 200);
+  near = rig_add (rig, "near", 3, 64);
+
+  hang_server ();
+  drain (rig, far, false);
+  rig_wait (drain_at_work (rig->writeback));
+  rig_write (rig, 400, 500, PAGE_RANDOM, &usual);
+  drain (rig, third, true);
+  rig_command (rig, &RIG_ALL);
+  rig_wait (rig_count (rig, 200, 700, (int) near) == 700);
+  /* It still hangs. */
+  assert_int_equal (backing_state (list[far].backing), BACKING_DRAINING);
+  assert_true (drain_at_work (rig->writeback));
+  assert_int_equal (rig_count (rig, 0, 200, (int) far), 200);
+
+  kill (nbdkit, SIGCONT);
+  rig_wait (rig_count (rig, 0, 200, (int) far) == 0);
+  rig_wait (atomic_load (&list[third].backing) == NULL);
+  rig_stop (rig);
+  stop_server ();
+}
+
 int
 main (void)
 {
@@ -207,6 +260,7 @@ main (void)
     cmocka_unit_test (test_another_takes),
     cmocka_unit_test (test_none_takes),
     cmocka_unit_test (test_drain),
+    cmocka_unit_test (test_others_go_on),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);

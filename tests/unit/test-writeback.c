@@ -333,6 +333,54 @@ test_nowhere (void **state)
   rig_stop (rig);
 }
 
+/* Somebody overwrites pages of his own all the time, far more than there are.
+ */
+struct overwriter {
+  struct rig *rig;
+  _Atomic bool stop, gave_up;
+};
+
+static void *
+overwrite (void *data)
+{
+  struct overwriter *o = data;
+  unsigned char page[PAGE_BYTES];
+  uint64_t seed = 77;
+
+  page_make (page, PAGE_RANDOM, 1);
+  for (unsigned i = 0; i < 4000000 && !atomic_load (&o->stop); ++i) {
+    memcpy (page, &seed, sizeof seed);
+    store_write (o->rig->store, page, PAGE_BYTES,
+                 (10000 + random_next (&seed) % 500) * PAGE_BYTES, &usual);
+  }
+  atomic_store (&o->gave_up, !atomic_load (&o->stop));
+  return NULL;
+}
+
+/* A command without a bound takes all that is there, with what was read, and
+ * ends although there is always something new.
+ */
+static void
+test_command_ends (void **state)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  struct overwriter o = { .rig = rig };
+  pthread_t thread;
+
+  (void) state;
+  rig_add (rig, "one", 1, 256);
+  rig_write (rig, 0, 3000, PAGE_HALF, &usual);
+  rig_check (rig, 1000, 1000);
+  assert_int_equal (pthread_create (&thread, NULL, overwrite, &o), 0);
+  rig_command (rig, &RIG_ALL);
+  assert_false (atomic_load (&o.gave_up));
+  atomic_store (&o.stop, true);
+  pthread_join (thread, NULL);
+  assert_in_range (rig_count (rig, 0, 1000, 0), 990, 1000);
+  assert_in_range (rig_count (rig, 2000, 1000, 0), 990, 1000);
+  rig_stop (rig);
+}
+
 int
 main (void)
 {
@@ -351,6 +399,7 @@ main (void)
     cmocka_unit_test (test_next_prio),
     cmocka_unit_test (test_daily_limit),
     cmocka_unit_test (test_nowhere),
+    cmocka_unit_test (test_command_ends),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
