@@ -204,6 +204,7 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   segment = store_segment (store, number);
   atomic_fetch_add (&store->cgroup[owner_cgroup (owner)].segments, 1);
   segment->codec = tier->kind;
+  segment->stamp = segments_stamp (&store->segments);
   atomic_store (&segment->owner, owner);
   atomic_store (&segment->contents, 0);
   atomic_store (&segment->time, 0);
@@ -596,6 +597,8 @@ copy_objects (struct store *store, const struct reservation *r,
 
     next = append_next (list, r->count, i);
     memcpy (at, object, used);
+    /* From one stamp to the other: damage done before stays visible. */
+    ((struct object *) at)->checksum ^= list[i].stamp ^ segment->stamp;
     /* What an earlier segment left there is nobody's business on a backing. */
     memset (at + used, 0, room - used);
     at += room;
