@@ -110,6 +110,8 @@ copy_objects (struct store *store, const struct reservation *r,
 
     next = append_next (list, r->count, i);
     memcpy (at, object, used);
+    /* From one stamp to the other: damage done before stays visible. */
+    ((struct object *) at)->checksum ^= list[i].stamp ^ segment->stamp;
     /* What an earlier segment left there is nobody's business on a backing. */
     memset (at + used, 0, room - used);
     at += room;

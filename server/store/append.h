@@ -16,6 +16,7 @@
 struct append {
   const struct object *object; /* complete with its header */
   uint32_t slot;
+  uint32_t stamp; /* of the segment that the object is in; 0: it is in none */
   /* The word that it replaces, for append_replace.  For a same-filled one
    * PATTERN is its pattern.
    */

@@ -90,6 +90,7 @@ promote (struct store *store, struct worker *worker, const struct backed *one,
       = store_segment (store, (uint32_t) slot_segment (one->word));
   struct append entry = { .object = object,
                           .slot = (uint32_t) one->slot,
+                          .stamp = segment->stamp,
                           .expected = one->word };
   struct append_target target
       = { .owner = atomic_load (&segment->owner), .stream = STREAM_FRESH };
@@ -98,6 +99,7 @@ promote (struct store *store, struct worker *worker, const struct backed *one,
     worker_make_object (worker, owner_tier (target.owner), one->slot, page,
                         worker->room);
     entry.object = (struct object *) worker->room;
+    entry.stamp = 0;
   }
   if (append_replace (store, &target, &entry, 1) > 0 && entry.done)
     store_release (store, one->word);
@@ -120,7 +122,8 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
     errno = EIO;
     return -1;
   }
-  if (!word_is_of (one->word, one->slot, object) || !object_unharmed (object)) {
+  if (!word_is_of (one->word, one->slot, object)
+      || !object_unharmed (object, segment->stamp)) {
     atomic_fetch_add (&backing->checksum_errors, 1);
     errno = EIO;
     return -1;

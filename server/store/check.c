@@ -83,7 +83,7 @@ judge_object (struct store *store, uint64_t slot, slot_word word)
   object = check_object_at (store, place, slot_units (word));
   if (!word_is_of (word, slot, object))
     return "another slot's object, in slot";
-  if (!object_unharmed (object))
+  if (!object_unharmed (object, segment->stamp))
     return "an object with a wrong checksum, in slot";
   return NULL;
 }

@@ -135,7 +135,7 @@ tell_mended (struct store *store, uint64_t slot)
  */
 static bool
 try_header (struct object *object, const struct append *page, uint32_t length,
-            unsigned members)
+            unsigned members, uint32_t stamp)
 {
   uint32_t pages = slot_pages (page->expected);
 
@@ -143,7 +143,7 @@ try_header (struct object *object, const struct append *page, uint32_t length,
   object->size = object_size (length, pages);
   if (pages > 1)
     object->bytes[0] = (unsigned char) members;
-  return object_unharmed (object);
+  return object_unharmed (object, stamp);
 }
 
 /* Make the object of LIST anew in ROOM, from the bytes at AT and the words that
@@ -151,7 +151,7 @@ try_header (struct object *object, const struct append *page, uint32_t length,
  * which those are if all are alive.
  */
 static bool
-mend (const struct append *list, unsigned count, const void *at,
+mend (const struct append *list, unsigned count, const void *at, uint32_t stamp,
       unsigned char *room)
 {
   struct object *object = (struct object *) room;
@@ -161,14 +161,14 @@ mend (const struct append *list, unsigned count, const void *at,
 
   memcpy (room, at, OBJECT_HEADER + most);
   if (pages == 1)
-    return try_header (object, &list[0], most, 0);
+    return try_header (object, &list[0], most, 0, stamp);
   for (unsigned i = 0; i < count; ++i)
     known |= group_bit (list[i].slot);
   for (uint32_t less = 0; less < pages && less + 1 < most; ++less)
     for (unsigned members = 0; members < 1u << GROUP_PAGES; ++members)
       if ((members & known) == known
           && (uint32_t) __builtin_popcount (members) == pages
-          && try_header (object, &list[0], most - less, members))
+          && try_header (object, &list[0], most - less, members, stamp))
         return true;
   return false;
 }
@@ -186,6 +186,7 @@ give_up (struct append *list, unsigned count, unsigned char *room)
     object->checksum
         = object_checksum (object->slot, object->bytes, SLOT_LENGTH_LOST);
     list[i].object = object;
+    list[i].stamp = 0;
   }
 }
 
@@ -208,7 +209,7 @@ examine (struct store *store, struct worker *worker, const struct walk *walk,
   if (slot_units (word) + word_units (word) * slot_pages (word) <= walk->tail) {
     if (word_is_of (word, list[0].slot, object))
       verdict = SOUND;
-    else if (mend (list, count, object, worker->room)) {
+    else if (mend (list, count, object, walk->stamp, worker->room)) {
       object = (struct object *) worker->room;
       verdict = MENDED;
     }
@@ -217,8 +218,10 @@ examine (struct store *store, struct worker *worker, const struct walk *walk,
     give_up (list, count, worker->room);
     return LOST;
   }
-  for (unsigned i = 0; i < count; ++i)
+  for (unsigned i = 0; i < count; ++i) {
     list[i].object = object;
+    list[i].stamp = walk->stamp;
+  }
   /* One that cannot be read is copied as it is. */
   if (count < object_pages (object))
     group_remake (worker, segment, list, count);

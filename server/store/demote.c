@@ -114,6 +114,7 @@ batch_page (struct demotion *d, const struct append *page,
   if (object_length (object) >= slot_length (page->expected))
     return false;
   d->worker->batch[d->batched] = *page;
+  d->worker->batch[d->batched].stamp = 0;
   d->worker->batch[d->batched++].object = object;
   return true;
 }

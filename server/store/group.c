@@ -93,6 +93,7 @@ group_make (struct worker *worker, unsigned number, struct append *list,
   for (unsigned i = 0; i < count; ++i) {
     object->bytes[0] |= (unsigned char) group_bit (list[i].slot);
     list[i].object = object;
+    list[i].stamp = 0;
   }
   object->checksum = object_checksum (object->slot, object->bytes, length);
   if (!atomic_load_explicit (&tier->grouped, memory_order_relaxed))
@@ -139,6 +140,7 @@ group_remake (struct worker *worker, const struct segment *segment,
     worker_make_object (worker, tier, list[i].slot, pages + i * PAGE_BYTES,
                         room);
     list[i].object = (struct object *) room;
+    list[i].stamp = 0;
   }
   return true;
 }

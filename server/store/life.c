@@ -35,6 +35,7 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   segment = store_segment (store, number);
   atomic_fetch_add (&store->cgroup[owner_cgroup (owner)].segments, 1);
   segment->codec = tier->kind;
+  segment->stamp = segments_stamp (&store->segments);
   atomic_store (&segment->owner, owner);
   atomic_store (&segment->contents, 0);
   atomic_store (&segment->time, 0);

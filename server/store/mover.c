@@ -186,10 +186,11 @@ mover_load (struct mover *mover, uint32_t number)
 static bool
 frame_valid (struct store *store, const struct move *move)
 {
-  uint32_t tail = control_tail (
-      atomic_load (&store_segment (store, move->moved.segment)->control));
+  struct segment *segment = store_segment (store, move->moved.segment);
 
-  return objects_valid (arena_frame (&store->arena, move->frame), tail);
+  return objects_valid (arena_frame (&store->arena, move->frame),
+                        control_tail (atomic_load (&segment->control)),
+                        segment->stamp);
 }
 
 static void

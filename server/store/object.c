@@ -26,7 +26,7 @@ object_header_valid (const struct object *object, uint32_t room)
 }
 
 bool
-objects_valid (const void *base, uint32_t tail)
+objects_valid (const void *base, uint32_t tail, uint32_t stamp)
 {
   const unsigned char *bytes = base;
   uint32_t offset = 0;
@@ -36,7 +36,7 @@ objects_valid (const void *base, uint32_t tail)
         = (const struct object *) (bytes + (uint64_t) offset * OBJECT_UNIT);
 
     if (!object_header_valid (object, tail - offset)
-        || (object->slot != OBJECT_FILLER && !object_unharmed (object)))
+        || (object->slot != OBJECT_FILLER && !object_unharmed (object, stamp)))
       return false;
     offset += object_units (object);
   }

@@ -9,7 +9,10 @@
  * compressed ones.  The slot tells the cleaner whose page this is; the object
  * is live if that slot's word points exactly here.  The checksum is of the
  * bytes stored, keyed by the slot, so that an object read from a wrong place is
- * noticed.
+ * noticed.  In a segment it is mixed with the segment's stamp, which no other
+ * segment has: what a segment left at the same place of a backing, objects of
+ * the same slots among it, is not taken for what should have been written over
+ * it and was not, since the disk lost its last writes.
  *
  * A group is of 2 to 4 pages of the same four slots (those that differ in the
  * two low bits alone), compressed as one:
@@ -157,13 +160,16 @@ object_checksum (uint32_t slot, const void *bytes, uint32_t length)
   return (uint32_t) XXH3_64bits_withSeed (bytes, length, slot);
 }
 
-/* Is what is stored as it was?  The header has to make sense. */
+/* Is what is stored as it was, in a segment of this STAMP?  The header has to
+ * make sense.  An object that was just made is in none, and has the stamp 0.
+ */
 static inline bool
-object_unharmed (const struct object *object)
+object_unharmed (const struct object *object, uint32_t stamp)
 {
   return object->checksum
-         == object_checksum (object->slot, object->bytes,
-                             object_length (object));
+         == (object_checksum (object->slot, object->bytes,
+                              object_length (object))
+             ^ stamp);
 }
 
 /* Nobody's object, which fills space that was reserved in vain. */
@@ -177,6 +183,6 @@ extern bool object_header_valid (const struct object *object, uint32_t room);
 /* Do the headers of what may be anything lead from one object to the next up to
  * TAIL units from BASE, and is each object unharmed?
  */
-extern bool objects_valid (const void *base, uint32_t tail);
+extern bool objects_valid (const void *base, uint32_t tail, uint32_t stamp);
 
 #endif /* TIERSWAP_OBJECT_H */

@@ -20,11 +20,12 @@ mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
 
 /* Is an object in memory as it was stored, where that is asked for? */
 static bool
-unharmed (struct store *store, const struct object *object, uint64_t slot,
-          slot_word word)
+unharmed (struct store *store, const struct segment *segment,
+          const struct object *object, uint64_t slot, slot_word word)
 {
   if (!atomic_load_explicit (&store->verify, memory_order_relaxed)
-      || (word_is_of (word, slot, object) && object_unharmed (object)))
+      || (word_is_of (word, slot, object)
+          && object_unharmed (object, segment->stamp)))
     return true;
   errno = EIO;
   return false;
@@ -77,7 +78,7 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
                                                 (uint32_t) place_number (place))
                                    + (uint64_t) slot_units (word)
                                          * OBJECT_UNIT);
-    if (unharmed (store, object, slot, word))
+    if (unharmed (store, segment, object, slot, word))
       r = worker_unpack (worker, segment->codec, object, slot, word, page);
     else
       r = -1;

@@ -2,6 +2,8 @@
 #include <config.h>
 
 #include <errno.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "store/region.h"
 #include "store/segment.h"
@@ -19,6 +21,8 @@ segments_create (struct segments *segments, uint32_t capacity,
   segments->links
       = region_reserve ((uint64_t) capacity * sizeof *segments->links);
   atomic_init (&segments->fresh, 0);
+  atomic_init (&segments->own_stamps, segments_first_stamp ());
+  segments->stamps = state ? state_stamps (state) : &segments->own_stamps;
   if (!segments->table || !segments->links) {
     segments_free (segments);
     errno = ENOMEM;
@@ -59,4 +63,22 @@ void
 segments_give (struct segments *segments, uint32_t number)
 {
   index_stack_push (&segments->free, segments->links, number);
+}
+
+uint32_t
+segments_stamp (struct segments *segments)
+{
+  return segments->stamps ? atomic_fetch_add (segments->stamps, 1) : 0;
+}
+
+uint32_t
+segments_first_stamp (void)
+{
+  struct timespec now;
+  uint32_t stamp;
+
+  if (getrandom (&stamp, sizeof stamp, GRND_NONBLOCK) == sizeof stamp)
+    return stamp;
+  clock_gettime (CLOCK_REALTIME, &now);
+  return (uint32_t) now.tv_nsec * UINT32_C (2654435761) ^ (uint32_t) now.tv_sec;
 }

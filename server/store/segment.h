@@ -82,6 +82,7 @@ struct segment {
   _Atomic uint64_t contents;
   _Atomic uint64_t place;
   _Atomic uint32_t owner; /* stable while pinned, held, open or busy */
+  uint32_t stamp;         /* of its objects' checksums; stable likewise */
   uint64_t left;          /* the old place; of who has it busy */
   uint32_t older, newer;  /* in the owner's list, under its lock */
   _Atomic uint32_t time;  /* seconds on the monotonic clock: its objects were
@@ -98,6 +99,11 @@ struct segments {
   _Atomic uint32_t fresh; /* segments from here on were never used */
   _Atomic uint64_t *mark; /* the same in a state, which is raised before a
                              segment is used; NULL: there is none */
+  /* The stamp that the next one gets; NULL: none gets any, since the state was
+   * begun by a server that knew of none.
+   */
+  _Atomic uint32_t *stamps;
+  _Atomic uint32_t own_stamps; /* where there is no state */
   _Atomic uint32_t *links;
   struct index_stack free;
 };
@@ -111,6 +117,17 @@ extern void segments_free (struct segments *segments);
 /* A free segment's number, or SEGMENT_NONE. */
 extern uint32_t segments_take (struct segments *segments);
 extern void segments_give (struct segments *segments, uint32_t number);
+
+/* A stamp for a segment that is opened: another one than those before have,
+ * those of servers before this one included.  It comes around after 2^32
+ * segments, which is 1 PiB.
+ */
+extern uint32_t segments_stamp (struct segments *segments);
+
+/* Where to begin: nowhere near where a server began that had the same backings
+ * without a state.
+ */
+extern uint32_t segments_first_stamp (void);
 
 static inline uint32_t
 segments_high_water (const struct segments *segments)

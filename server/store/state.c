@@ -487,6 +487,8 @@ state_map (struct state *state, uint32_t frames)
   madvise (base, state->length, MADV_DONTDUMP);
   state->base = base;
   lay_out (state, header.slots);
+  if (!state->found)
+    atomic_store (&state->header->stamps, segments_first_stamp ());
   atomic_fetch_add (&state->header->generation, 1);
   atomic_store (&state->header->owner, getpid ());
   return 0;
@@ -601,4 +603,10 @@ uint32_t
 state_cgroups_end (const struct state *state)
 {
   return (uint32_t) atomic_load (&state->header->cgroups_mark);
+}
+
+_Atomic uint32_t *
+state_stamps (struct state *state)
+{
+  return state->header->version < STATE_STAMPS ? NULL : &state->header->stamps;
 }

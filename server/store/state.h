@@ -32,8 +32,9 @@
 /* The format that is written.  A server takes over every format from
  * STATE_OLDEST on whose header says that STATE_VERSION is enough for it.
  */
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define STATE_OLDEST 1
+#define STATE_STAMPS 2 /* from here on segments have stamps */
 
 #define STATE_PLACE_BYTES 4200
 
@@ -69,6 +70,8 @@ struct state_header {
   /* From here on never used. */
   _Atomic uint64_t segments_mark, frames_mark, cgroups_mark;
   struct state_backing backings[STORE_BACKINGS];
+  /* Since format 2: the stamp of the next segment (segment.h). */
+  _Atomic uint32_t stamps;
 };
 
 struct state {
@@ -139,6 +142,11 @@ extern void state_set_cgroup (struct state *state, uint32_t index, uint64_t id);
 /* Whose INDEX is; 0: nobody's.  From state_cgroups_end on all are. */
 extern uint64_t state_cgroup (const struct state *state, uint32_t index);
 extern uint32_t state_cgroups_end (const struct state *state);
+
+/* Where the next segment's stamp is.  NULL: this state goes on without, since a
+ * server that knows of none began it and may go on with it.
+ */
+extern _Atomic uint32_t *state_stamps (struct state *state);
 
 /* Before NUMBER is first used: raise what counts as ever used past it. */
 static inline void

@@ -12,6 +12,7 @@ walk_start (struct store *store, uint32_t number)
   return (struct walk){
     .store = store,
     .segment = number,
+    .stamp = segment->stamp,
     .base = arena_frame (&store->arena, frame),
     .tail = control_tail (atomic_load (&segment->control)),
   };
@@ -49,6 +50,7 @@ live_pages (const struct walk *walk, const struct object *object,
     if (slot_same_object (word, here))
       live[count++] = (struct append){ .object = object,
                                        .slot = (uint32_t) slot,
+                                       .stamp = walk->stamp,
                                        .expected = word };
   }
   return count;

@@ -12,7 +12,7 @@
 
 struct walk {
   struct store *store;
-  uint32_t segment;
+  uint32_t segment, stamp;
   const unsigned char *base;
   uint32_t offset, tail; /* units */
 };

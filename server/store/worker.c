@@ -147,7 +147,7 @@ worker_may_remake (const struct worker *worker, const struct append *old)
 {
   return !atomic_load_explicit (&worker->store->verify, memory_order_relaxed)
          || (word_is_of (old->expected, old->slot, old->object)
-             && object_unharmed (old->object));
+             && object_unharmed (old->object, old->stamp));
 }
 
 int

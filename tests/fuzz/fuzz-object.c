@@ -132,7 +132,7 @@ use_segment (const uint8_t *data, size_t size, bool right, enum codec_kind kind)
   if (right)
     make_checksums (base, tail);
   use_words (base, tail);
-  if (objects_valid (base, tail))
+  if (objects_valid (base, tail, 0))
     while (offset < tail) {
       const struct object *object = object_at (base, offset);
       const unsigned char *stored;

@@ -149,7 +149,7 @@ start_server () {
   show "$@" -U "$socket"
   "$@" -f -U "$socket" -P "$pidfile" &
   server=$!
-  wait_until 60 "the server is ready" server_ready
+  wait_until 300 "the server is ready" server_ready
 }
 
 # start_helper NAME COMMAND...: an nbdkit that is not the one under test, on the

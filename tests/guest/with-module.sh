@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Builds the module for the qemu guest's kernel, which is the newest that is here,
-# and runs a script there with it.
-#   with-module.sh GUEST-MEBIBYTES SCRIPT MEBIBYTES
+# and runs a script there with it, for at most GUEST_LIMIT seconds.
+#   with-module.sh GUEST-MEBIBYTES SCRIPT ARGUMENT...
 set -eu
 unset MAKEFLAGS MAKELEVEL MFLAGS
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,4 +20,5 @@ trap 'rm -rf "$work"' EXIT
   cat "$work/log"
   exit 1
 }
-"$here/run-guest" qemu -m "$1" -t 900 "$here/$2" "$work/tierswap_shim.ko" "$3"
+"$here/run-guest" qemu -m "$1" -t "${GUEST_LIMIT:-900}" "$here/$2" \
+  "$work/tierswap_shim.ko" "${@:3}"

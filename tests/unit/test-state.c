@@ -341,6 +341,22 @@ patch (uint32_t version, uint32_t compatible)
   assert_int_equal (pwrite (memory, &header, length, 0), length);
 }
 
+/* How many pages are in a segment that has a stamp. */
+static unsigned
+count_stamped (void)
+{
+  unsigned stamped = 0;
+
+  for (unsigned i = 0; i < PAGES; ++i) {
+    slot_word word = slots_load (&store->slots, i);
+
+    if (slot_is_object (word))
+      stamped
+          += store_segment (store, (uint32_t) slot_segment (word))->stamp != 0;
+  }
+  return stamped;
+}
+
 static void
 test_header (void **data)
 {
@@ -366,8 +382,21 @@ test_header (void **data)
   refused (SIZE, EPROTO);
   patch (STATE_OLDEST - 1, STATE_OLDEST - 1);
   refused (SIZE, EPROTO);
+  /* One that an older server may go on with: nothing is added that it would not
+   * understand.
+   */
+  patch (STATE_OLDEST, STATE_OLDEST);
+  start ();
+  assert_int_equal (count_right (), PAGES);
+  write_all ();
+  assert_int_equal (count_stamped (), 0);
+  assert_int_equal (count_right (), PAGES);
+  end ();
   patch (STATE_VERSION, STATE_VERSION);
   start ();
+  assert_int_equal (count_right (), PAGES);
+  write_all ();
+  assert_int_not_equal (count_stamped (), 0);
   assert_int_equal (count_right (), PAGES);
   end ();
 

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# By hand, SOAK_SECONDS=3600.
+here=$(cd "$(dirname "$0")" && pwd)
+seconds=${SOAK_SECONDS:-60}
+exec "$here/run-guest" uml -m 512 -t $((seconds * 2 + 900)) \
+  "$here/soak.sh" none 64 "$seconds"
