@@ -46,13 +46,11 @@ write_all (struct writeback *w, struct pass *pass)
   uint64_t pages;
 
   pass->pages_before = w->own.pages;
-  pick_seal (w->store, &pass->pick);
   pass->pick.before = (uint32_t) pass_seconds ();
   pages = pick_pages (w->store, &pass->pick);
   pass_run (w, pass);
   writeback_collect_all (w);
-  /* What was sorted out for being short is not looked at again. */
-  if (pass->least || w->own.pages - pass->pages_before >= pages)
+  if (w->own.pages - pass->pages_before >= pages)
     return;
   pass->pick.before = UINT32_MAX;
   pass->pick.packed = false;
@@ -76,7 +74,7 @@ run_command (struct writeback *w)
   pass = pass_of (command);
   writeback_collect_all (w);
   before = w->own;
-  if (command->age == 0 && command->max == 0)
+  if (command->age == 0 && command->max == 0 && command->least == 0)
     write_all (w, &pass);
   else
     pass_run (w, &pass);
