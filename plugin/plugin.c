@@ -95,6 +95,28 @@ plugin_unload (void)
   free (fuse);
 }
 
+/* What the configuration is refused for, when nbdkit only asks. */
+static void
+print_refusal (enum tierswap_message_kind kind, const char *text)
+{
+  if (kind == TIERSWAP_ERROR)
+    printf ("tierswap_refuses=%s\n", text);
+}
+
+/* For tierswapctl upgrade: "nbdkit --dump-plugin tierswap ..." with the words
+ * of a server that runs.  Could the one that is installed now take its place?
+ */
+static void
+dump_successor (void)
+{
+  long process = 0;
+
+  tierswap_set_message_sink (print_refusal);
+  if (tierswap_create (conf, size, &device) == 0
+      && tierswap_could_follow (device, &process) == 0)
+    printf ("tierswap_could_follow=%ld\n", process);
+}
+
 static void
 plugin_dump (void)
 {
@@ -102,6 +124,8 @@ plugin_dump (void)
   for (unsigned kind = 0; kind < CODEC_KINDS; kind++)
     printf ("%s%s", kind > 0 ? " " : "", codec_name (kind));
   printf ("\ntierswap_page_size=%d\n", PAGE_BYTES);
+  if (conf)
+    dump_successor ();
 }
 
 static int

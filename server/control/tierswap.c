@@ -61,6 +61,16 @@ tierswap_create (const char *file, const char *size, struct tierswap **result)
 }
 
 int
+tierswap_could_follow (const struct tierswap *tierswap, long *process)
+{
+  pid_t owner;
+  int r = device_could_follow (tierswap->device, &owner);
+
+  *process = owner;
+  return r;
+}
+
+int
 tierswap_set_control (struct tierswap *tierswap, const char *path)
 {
   char *error, *copy;
