@@ -49,6 +49,9 @@ extern int tierswap_create (const char *file, const char *size,
  */
 extern int tierswap_could_follow (const struct tierswap *device, long *process);
 
+/* Do the pages of the device outlive the process, in pool.state? */
+extern bool tierswap_has_state (const struct tierswap *device);
+
 /* Have the device listen for tierswapctl(8) on the Unix socket PATH from
  * tierswap_start to tierswap_free.  Call it before tierswap_start.  -1 with
  * EINVAL if PATH cannot be that of a socket, ENOENT if its folder does not

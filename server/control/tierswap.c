@@ -70,6 +70,12 @@ tierswap_could_follow (const struct tierswap *tierswap, long *process)
   return r;
 }
 
+bool
+tierswap_has_state (const struct tierswap *tierswap)
+{
+  return tierswap->device->config->state != NULL;
+}
+
 int
 tierswap_set_control (struct tierswap *tierswap, const char *path)
 {

@@ -94,6 +94,20 @@ expect "pages after a good end" "$(right 0 $count 4)" $count
 expect "what is on the file of the near backing" \
   "$(value '.backings[] | select(.name == "near") | .state')" online
 
+# One that is told to end while it has a client, which waits, does not wait for it.
+{ nbdcopy "$(uri server)" - 2>/dev/null || :; } |
+  { head -c 1 >/dev/null; : >"$tmp/reading"; exec sleep $limit; } &
+reading=$!
+wait_until "a client" test -e "$tmp/reading"
+kill "$server"
+wait_until "the server to end" gone "$server"
+wait "$server" || fail "it did not end well"
+kill $reading 2>/dev/null || :
+serve server tierswap "$tmp/conf"
+expect "pages after an end with a client" "$(right 0 $count 4)" $count
+stop $server
+serve server tierswap "$tmp/conf"
+
 # What was trimmed is gone, and the file can be removed.
 expect "pages stored" "$(value .device.pages_stored)" $count
 stop $server
