@@ -41,6 +41,17 @@ extern void tierswap_set_message_sink (
 extern int tierswap_create (const char *file, const char *size,
                             struct tierswap **device);
 
+/* Could this device, which is not started, go on with the pages of *PROCESS, a
+ * server that has its pool.state now (0: none does), once that has ended?
+ * Nothing is changed, and nothing is taken from it.  -1 with EINVAL if there is
+ * no pool.state, ENOENT if there is no such file, EPROTO if its format is not
+ * one of this version, EINVAL or EUCLEAN if it is no state of such a device.
+ */
+extern int tierswap_could_follow (const struct tierswap *device, long *process);
+
+/* Do the pages of the device outlive the process, in pool.state? */
+extern bool tierswap_has_state (const struct tierswap *device);
+
 /* Have the device listen for tierswapctl(8) on the Unix socket PATH from
  * tierswap_start to tierswap_free.  Call it before tierswap_start.  -1 with
  * EINVAL if PATH cannot be that of a socket, ENOENT if its folder does not

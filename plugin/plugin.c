@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -95,6 +97,28 @@ plugin_unload (void)
   free (fuse);
 }
 
+/* What the configuration is refused for, when nbdkit only asks. */
+static void
+print_refusal (enum tierswap_message_kind kind, const char *text)
+{
+  if (kind == TIERSWAP_ERROR)
+    printf ("tierswap_refuses=%s\n", text);
+}
+
+/* For tierswapctl upgrade: "nbdkit --dump-plugin tierswap ..." with the words
+ * of a server that runs.  Could the one that is installed now take its place?
+ */
+static void
+dump_successor (void)
+{
+  long process = 0;
+
+  tierswap_set_message_sink (print_refusal);
+  if (tierswap_create (conf, size, &device) == 0
+      && tierswap_could_follow (device, &process) == 0)
+    printf ("tierswap_could_follow=%ld\n", process);
+}
+
 static void
 plugin_dump (void)
 {
@@ -102,6 +126,8 @@ plugin_dump (void)
   for (unsigned kind = 0; kind < CODEC_KINDS; kind++)
     printf ("%s%s", kind > 0 ? " " : "", codec_name (kind));
   printf ("\ntierswap_page_size=%d\n", PAGE_BYTES);
+  if (conf)
+    dump_successor ();
 }
 
 static int
@@ -217,13 +243,51 @@ plugin_get_ready (void)
   return 0;
 }
 
+/* nbdkit, asked to end, refuses every request until its last client is gone,
+ * and the kernel would fail what programs ask for.  What has a state is better
+ * ended at once: the pages are there for the next server, and the kernel, which
+ * only sees connections end, sends to it again what was not answered.
+ */
+static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+#define END_SIGNALS (sizeof end_signals / sizeof end_signals[0])
+static struct sigaction nbdkit_ends[END_SIGNALS];
+
+static void
+end_at_once (int number, siginfo_t *info, void *context)
+{
+  if (atomic_load (&connections) > 0)
+    _exit (EXIT_SUCCESS);
+  for (unsigned i = 0; i < END_SIGNALS; i++)
+    if (end_signals[i] == number) {
+      if (nbdkit_ends[i].sa_flags & SA_SIGINFO)
+        nbdkit_ends[i].sa_sigaction (number, info, context);
+      else if (nbdkit_ends[i].sa_handler != SIG_DFL
+               && nbdkit_ends[i].sa_handler != SIG_IGN)
+        nbdkit_ends[i].sa_handler (number);
+    }
+}
+
+static void
+take_end_signals (void)
+{
+  struct sigaction action
+      = { .sa_sigaction = end_at_once, .sa_flags = SA_SIGINFO };
+
+  for (unsigned i = 0; i < END_SIGNALS; i++)
+    sigaction (end_signals[i], &action, &nbdkit_ends[i]);
+}
+
 /* Threads, locked memory and the reserve belong to the process that serves,
  * and a fork would lose all three.
  */
 static int
 plugin_after_fork (void)
 {
-  return tierswap_start (device);
+  if (tierswap_start (device) == -1)
+    return -1;
+  if (tierswap_has_state (device))
+    take_end_signals ();
+  return 0;
 }
 
 /* Who can connect to a Unix socket is decided by its mode.  A port, also one of

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,6 +106,22 @@ backend_of (int fd, const char *socket, char backend[DISK_BACKEND_ROOM],
     strcat (backend, uuid);
   }
   return 0;
+}
+
+int
+attach_disk_of_server (const char *socket, struct why *why)
+{
+  const struct disk none = { .index = UINT_MAX };
+  struct handshake_export export;
+  char backend[DISK_BACKEND_ROOM];
+  int fd = handshake_connect (socket, &export, why), index = -2;
+
+  if (fd == -1)
+    return -2;
+  if (backend_of (fd, socket, backend, why) == 0)
+    index = backend[0] ? disk_of_backend (&none, backend) : -1;
+  handshake_close (fd);
+  return index;
 }
 
 /* A swap area that is in use must not be made anew by another disk. */

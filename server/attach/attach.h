@@ -43,6 +43,11 @@ extern int attachment_meet (struct attachment *a, struct why *why);
 /* Put a new connection in the place of each dead one.  Their count, or -1. */
 extern int attachment_reconnect (struct attachment *a, struct why *why);
 
+/* Which disk /dev/nbdN is connected to the server behind SOCKET by attach.  -1:
+ * none; -2: see WHY.
+ */
+extern int attach_disk_of_server (const char *socket, struct why *why);
+
 /* Whether a swap area can be made of what the server behind SOCKET has. */
 extern int attach_check_export (const char *socket,
                                 const struct handshake_export *export,

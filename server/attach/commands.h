@@ -16,6 +16,8 @@ extern int reconnect_command (const char *control, char *const arguments[],
                               struct why *why);
 extern int supervise_command (const char *control, char *const arguments[],
                               struct why *why);
+extern int upgrade_command (const char *control, char *const arguments[],
+                            struct why *why);
 extern int watch_command (const char *control, char *const arguments[],
                           struct why *why);
 extern int unwatch_command (const char *control, char *const arguments[],

@@ -120,6 +120,17 @@ disk_size (const struct disk *disk)
                                              : 0;
 }
 
+long
+disk_timeout (const struct disk *disk)
+{
+  char path[64], text[32];
+
+  snprintf (path, sizeof path, "/sys/block/nbd%u/queue/io_timeout",
+            disk->index);
+  return read_line (path, text, sizeof text) ? strtol (text, NULL, 10) / 1000
+                                             : 0;
+}
+
 const char *
 disk_backend (unsigned index, char text[DISK_BACKEND_ROOM])
 {

@@ -24,6 +24,9 @@ extern long disk_owner (const struct disk *disk);
 /* Bytes that it has. */
 extern uint64_t disk_size (const struct disk *disk);
 
+/* Seconds that the driver gives a request, 0: it is not told. */
+extern long disk_timeout (const struct disk *disk);
+
 /* What identifies the server that it was connected to, as it was told then.
  * "": nothing was.
  */

@@ -13,6 +13,11 @@ libattach_la_SOURCES = \
 	server/attach/handshake.h \
 	server/attach/options.c \
 	server/attach/options.h \
+	server/attach/protect.c \
+	server/attach/protect.h \
+	server/attach/running.c \
+	server/attach/running.h \
+	server/attach/upgrade.c \
 	server/attach/watch.c \
 	server/attach/watch.h \
 	server/attach/supervise.c \

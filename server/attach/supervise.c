@@ -2,19 +2,13 @@
 #include <config.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <malloc.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,11 +18,8 @@
 #include <unistd.h>
 
 #include "attach/handshake.h"
+#include "attach/protect.h"
 #include "attach/supervise.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 
 /* Milliseconds.  The driver gives a connection up by itself when a request
  * takes too long; that is seen at the next look.
@@ -82,49 +73,6 @@ now (void)
 
   clock_gettime (CLOCK_MONOTONIC, &time);
   return (int64_t) time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-#define WARM_HEAP (256 << 10)
-#define WARM_STACK (128 << 10)
-
-static void
-warm (void)
-{
-  volatile char stack[WARM_STACK];
-  char *heap;
-
-  for (size_t i = 0; i < sizeof stack; i += 4096)
-    stack[i] = 1;
-  mallopt (M_MMAP_THRESHOLD, 32 << 20);
-  mallopt (M_TRIM_THRESHOLD, INT_MAX);
-  heap = malloc (WARM_HEAP);
-  if (heap)
-    memset (heap, 1, WARM_HEAP);
-  /* Not seen by the compiler as a store that nobody reads. */
-  __asm__ volatile("" : : "r"(heap) : "memory");
-  free (heap);
-}
-
-/* The program is small: all of it is read in, and what comes later is locked
- * too.  Children are protected by themselves, or are of no account.
- */
-static void
-protect (void)
-{
-  const struct sched_param parameters = { .sched_priority = 1 };
-  int fd = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  bool spared = fd != -1 && write (fd, "-1000", 5) == 5;
-
-  if (fd != -1)
-    close (fd);
-  if (mlockall (MCL_CURRENT | MCL_FUTURE) == -1
-      || prctl (PR_SET_IO_FLUSHER, 1, 0, 0, 0) == -1
-      || sched_setscheduler (0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters)
-             == -1
-      || !spared)
-    say ("warning: not protected against running out of memory: this needs "
-         "CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE");
-  warm ();
 }
 
 static void
@@ -378,7 +326,9 @@ supervise (const char *path, const struct options *options, struct why *why)
 
   if (attachment_open (&s.a, path, options, why) == -1)
     return -1;
-  protect ();
+  if (!attach_protect ())
+    say ("warning: not protected against running out of memory: this needs "
+         "CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE");
   take_signals (&s);
   r = begin (&s, why);
   if (r == 0) {

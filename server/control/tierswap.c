@@ -61,6 +61,22 @@ tierswap_create (const char *file, const char *size, struct tierswap **result)
 }
 
 int
+tierswap_could_follow (const struct tierswap *tierswap, long *process)
+{
+  pid_t owner;
+  int r = device_could_follow (tierswap->device, &owner);
+
+  *process = owner;
+  return r;
+}
+
+bool
+tierswap_has_state (const struct tierswap *tierswap)
+{
+  return tierswap->device->config->state != NULL;
+}
+
+int
 tierswap_set_control (struct tierswap *tierswap, const char *path)
 {
   char *error, *copy;

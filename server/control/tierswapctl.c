@@ -69,6 +69,9 @@ static const struct local {
   { { "supervise", "/dev/nbdN [as attach, detach] [-- SERVER [ARGUMENT...]]",
       "attach and look after it, and restart the server" },
     supervise_command },
+  { { "upgrade", "[/dev/nbdN] [socket=PATH] [wait=SECONDS]",
+      "put the installed server in the place of the one that runs" },
+    upgrade_command },
   { { "watch", "DEVICE", "know whose pages come from a disk" }, watch_command },
   { { "unwatch", "DEVICE", "no longer" }, unwatch_command },
 };

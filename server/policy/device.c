@@ -74,6 +74,26 @@ device_create (const char *file, const char *size, struct device **result)
   return 0;
 }
 
+int
+device_could_follow (const struct device *device, pid_t *owner)
+{
+  const struct config *config = device->config;
+  char *error = NULL;
+
+  *owner = 0;
+  if (!config->state) {
+    message (MESSAGE_ERROR,
+             "there is no pool.state, so what is stored ends with the server; "
+             "set it, and have it take effect by detaching the swap and "
+             "starting the server anew");
+    errno = EINVAL;
+    return -1;
+  }
+  return state_look (config->state, config->size, owner, &error) == -1
+             ? refuse_tell (error)
+             : 0;
+}
+
 static struct store_options
 store_options_of (const struct config *config)
 {

@@ -6,6 +6,7 @@
 #define TIERSWAP_DEVICE_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include "policy/backings.h"
 #include "policy/cgroups.h"
@@ -34,6 +35,11 @@ struct device {
 /* Read and check the configuration; see tierswap_create. */
 extern int device_create (const char *file, const char *size,
                           struct device **device);
+
+/* Could the device, instead of being started here and now, follow the process
+ * *OWNER, which has its state?  See state_look; EINVAL if it has no state.
+ */
+extern int device_could_follow (const struct device *device, pid_t *owner);
 
 /* Protect the process, take the memory, open the backings, start the threads.
  */

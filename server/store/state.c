@@ -205,8 +205,8 @@ new_header (uint64_t size)
 }
 
 static int
-check_header (const struct state *state, const struct state_header *found,
-              uint64_t size, char **error)
+check_header (const char *path, const struct state_header *found, uint64_t size,
+              char **error)
 {
   struct state_header expected = new_header (size);
 
@@ -214,13 +214,13 @@ check_header (const struct state *state, const struct state_header *found,
     return refuse (error, EINVAL,
                    "pool.state: %s is not a state of tierswap; name another "
                    "file",
-                   state->path);
+                   path);
   if (found->checksum != header_checksum (found))
     return refuse (
         error, EUCLEAN,
         "pool.state: the header of %s is damaged; remove the file to "
         "start without the pages in it",
-        state->path);
+        path);
   if (found->compatible > STATE_VERSION || found->version < STATE_OLDEST)
     return refuse (
         error, EPROTO,
@@ -228,7 +228,7 @@ check_header (const struct state *state, const struct state_header *found,
         "a server of format %u or later that still reads %u; this one, %s, "
         "reads formats %d to %d; start that version again, or remove the file "
         "to start without the pages in it",
-        state->path, (int) strnlen (found->writer, sizeof found->writer),
+        path, (int) strnlen (found->writer, sizeof found->writer),
         found->writer, found->version, found->compatible, found->version,
         PACKAGE_VERSION, STATE_OLDEST, STATE_VERSION);
   if (found->segments != expected.segments
@@ -241,15 +241,14 @@ check_header (const struct state *state, const struct state_header *found,
                    "pool.state: %s was written by a tierswap, %.*s, that was "
                    "built otherwise; start that one again, or remove the file "
                    "to start without the pages in it",
-                   state->path,
-                   (int) strnlen (found->writer, sizeof found->writer),
+                   path, (int) strnlen (found->writer, sizeof found->writer),
                    found->writer);
   if (found->slots != expected.slots)
     return refuse (error, EINVAL,
                    "pool.state: %s is of a device of %llu bytes, not %llu; "
                    "give that size, or remove the file to start without the "
                    "pages in it",
-                   state->path, (unsigned long long) found->slots * PAGE_BYTES,
+                   path, (unsigned long long) found->slots * PAGE_BYTES,
                    (unsigned long long) size);
   return 0;
 }
@@ -357,10 +356,36 @@ read_header (struct state *state, uint64_t size, char **error)
                    "pool.state: %s is not a state of tierswap; name another "
                    "file",
                    state->path);
-  if (check_header (state, &header, size, error) == -1)
+  if (check_header (state->path, &header, size, error) == -1)
     return -1;
   state->found = true;
   return 0;
+}
+
+int
+state_look (const char *path, uint64_t size, pid_t *owner, char **error)
+{
+  struct state_header header = { .version = 0 };
+  size_t length = offsetof (struct state_header, backings);
+  ssize_t n;
+  int fd, r;
+
+  if (state_check (path, error) == -1)
+    return -1;
+  fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd == -1)
+    return refuse (error, errno, "pool.state: cannot open %s: %s", path,
+                   strerror (errno));
+  n = pread (fd, &header, length, 0);
+  if (n != (ssize_t) length)
+    r = refuse (error, EINVAL,
+                "pool.state: %s is not a state of tierswap; name another file",
+                path);
+  else
+    r = check_header (path, &header, size, error);
+  *owner = (pid_t) atomic_load (&header.owner);
+  close (fd);
+  return r;
 }
 
 int

@@ -93,6 +93,13 @@ struct state {
  */
 extern int state_check (const char *path, char **error);
 
+/* Could the state at PATH be taken over by a device of SIZE bytes, once the
+ * process *OWNER that has it now has ended (0: none has it)?  Nothing is locked
+ * or changed.  Errors as of state_open; ENOENT: there is none.
+ */
+extern int state_look (const char *path, uint64_t size, pid_t *owner,
+                       char **error);
+
 /* Open or create the state of a device of SIZE bytes.  It waits some seconds
  * for a server that is just ending.  EBUSY: another server has it.  ENOTSUP: it
  * is not on memory that is never swapped out.  EPROTO: another format.  EINVAL:

@@ -33,7 +33,10 @@ TESTS += $(guest_tests)
 # CPU: by hand, with `make check-guest-long`.
 long_guest_tests = \
 	tests/guest/test-writeback-qemu.sh \
-	tests/guest/test-killed-backing-qemu.sh
+	tests/guest/test-killed-backing-qemu.sh \
+	tests/guest/test-upgrade-uml.sh \
+	tests/guest/test-restart-uml.sh \
+	tests/guest/test-restart-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/cgroups-unit.sh \
@@ -50,8 +53,8 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/shim.sh \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
-	tests/guest/test-restart-qemu.sh \
-	tests/guest/test-restart-uml.sh \
+	tests/guest/supervised.sh \
+	tests/guest/upgrade.sh \
 	tests/guest/with-module.sh \
 	tests/guest/writeback.sh \
 	tests/guest/zero-free-and-control.sh \

@@ -58,6 +58,9 @@ tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
 # The disk of the FUSE tree, which a script serves.
+check_PROGRAMS += tests/nbd/state-format
+tests_nbd_state_format_SOURCES = tests/nbd/state-format.c
+
 check_PROGRAMS += tests/nbd/fuse-requests
 tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
 check_PROGRAMS += tests/nbd/handshake
@@ -101,13 +104,14 @@ nbd_scripts += \
 	tests/nbd/truncated-backing.sh \
 	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \
+	tests/nbd/upgrade.sh \
 	tests/nbd/unprivileged.sh
 
 nbd_tests = $(nbd_programs) $(nbd_scripts)
 check_PROGRAMS += $(nbd_programs)
 TESTS += $(nbd_tests)
 EXTRA_DIST += $(nbd_scripts) tests/nbd/control.sh tests/nbd/functions.sh \
-	tests/nbd/written-back.sh tests/nbd/fuse.sh
+	tests/nbd/own-mounts.sh tests/nbd/written-back.sh tests/nbd/fuse.sh
 
 .PHONY: check-nbd
 check-nbd:

@@ -3,31 +3,12 @@
 # A server with pool.state is killed while it is written to, and another one
 # takes its pages over: those in memory, on a file and on an encrypted one.
 # What the state must not be on is refused when the server is started.
-if [ -z "${TIERSWAP_TEST_INSIDE-}" ]; then
-  # Mounts of its own; and a name space of users, where it is not root.
-  export TIERSWAP_TEST_INSIDE=yes
-  how=(unshare --mount)
-  if [ "$(id -u)" -ne 0 ]; then
-    how=(unshare --user --map-root-user --mount)
-  fi
-  if ! "${how[@]}" true 2>/dev/null; then
-    echo "$(basename "$0"): skipped: no name space of mounts can be made here"
-    exit 77
-  fi
-  exec "${how[@]}" "$0" "$@"
-fi
+. "${srcdir:-.}/tests/nbd/own-mounts.sh"
 . "${srcdir:-.}/tests/nbd/functions.sh"
 need nbdcopy libnbd-bin
 need jq jq
 
-undo ()
-{
-  umount "$tmp/memory" 2>/dev/null || :
-}
-
-mkdir "$tmp/memory"
-mount -t ramfs -o mode=0700 none "$tmp/memory" 2>/dev/null ||
-  skip "ramfs cannot be mounted here"
+mount_memory
 
 count=2000 # pages
 # configure STATE
@@ -112,6 +93,20 @@ serve server tierswap "$tmp/conf"
 expect "pages after a good end" "$(right 0 $count 4)" $count
 expect "what is on the file of the near backing" \
   "$(value '.backings[] | select(.name == "near") | .state')" online
+
+# One that is told to end while it has a client, which waits, does not wait for it.
+{ nbdcopy "$(uri server)" - 2>/dev/null || :; } |
+  { head -c 1 >/dev/null; : >"$tmp/reading"; exec sleep $limit; } &
+reading=$!
+wait_until "a client" test -e "$tmp/reading"
+kill "$server"
+wait_until "the server to end" gone "$server"
+wait "$server" || fail "it did not end well"
+kill $reading 2>/dev/null || :
+serve server tierswap "$tmp/conf"
+expect "pages after an end with a client" "$(right 0 $count 4)" $count
+stop $server
+serve server tierswap "$tmp/conf"
 
 # What was trimmed is gone, and the file can be removed.
 expect "pages stored" "$(value .device.pages_stored)" $count
