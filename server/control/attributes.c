@@ -83,6 +83,8 @@ SHOW (show_pool_writes_raw, view->statistics.writes_raw)
 SHOW (show_pool_trims, view->statistics.trims)
 SHOW (show_pool_read_errors, view->statistics.read_errors)
 SHOW (show_pool_write_errors, view->statistics.write_errors)
+SHOW (show_pool_pages_mended, view->statistics.pages_mended)
+SHOW (show_pool_pages_damaged, view->statistics.pages_damaged)
 
 STORE (set_pool_limit)
 {
@@ -412,6 +414,8 @@ static const struct attribute pool_attributes[] = {
   { "trims", show_pool_trims, NULL },
   { "read_errors", show_pool_read_errors, NULL },
   { "write_errors", show_pool_write_errors, NULL },
+  { "pages_mended", show_pool_pages_mended, NULL },
+  { "pages_damaged", show_pool_pages_damaged, NULL },
   { NULL, NULL, NULL },
 };
 

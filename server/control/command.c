@@ -545,9 +545,10 @@ run_check (struct command *c)
               c->check.wrong);
     return failed (c);
   }
-  return done (c, json_pack ("{s:I s:I s:I s:I}", "pages",
+  return done (c, json_pack ("{s:I s:I s:I s:I s:I}", "pages",
                              (json_int_t) c->check.pages, "pages_same",
-                             (json_int_t) c->check.pages_same, "segments",
+                             (json_int_t) c->check.pages_same, "pages_lost",
+                             (json_int_t) c->check.pages_lost, "segments",
                              (json_int_t) c->check.segments, "unsettled",
                              (json_int_t) c->check.unsettled));
 }

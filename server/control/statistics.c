@@ -19,7 +19,8 @@ static json_t *
 device_json (struct device *device, const struct store_statistics *s)
 {
   return json_pack (
-      "{s:o s:i s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o}",
+      "{s:o s:i s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o "
+      "s:o s:o}",
       "size", integer (store_size (device->store)), "page_size", PAGE_BYTES,
       "pages_stored", integer (s->pages_stored), "pages_same",
       integer (s->pages_same), "orig_bytes",
@@ -30,7 +31,8 @@ device_json (struct device *device, const struct store_statistics *s)
       integer (s->meta_bytes), "reserve_bytes", integer (s->reserve_bytes),
       "reads", integer (s->reads), "writes", integer (s->writes), "trims",
       integer (s->trims), "read_errors", integer (s->read_errors),
-      "write_errors", integer (s->write_errors));
+      "write_errors", integer (s->write_errors), "pages_mended",
+      integer (s->pages_mended), "pages_damaged", integer (s->pages_damaged));
 }
 
 static json_t *

@@ -160,12 +160,18 @@ static void
 show_check (const json_t *result)
 {
   uint64_t unsettled = number (result, "unsettled");
+  uint64_t lost = number (result, "pages_lost");
 
   printf ("%llu pages and %llu same-filled ones are where they should be, the "
           "counts of %llu segments add up\n",
           (unsigned long long) number (result, "pages"),
           (unsigned long long) number (result, "pages_same"),
           (unsigned long long) number (result, "segments"));
+  if (lost)
+    printf (
+        "%llu of these pages were damaged in memory and are lost: they read "
+        "as errors until they are written anew\n",
+        (unsigned long long) lost);
   if (unsettled)
     printf ("%llu segments changed whenever they were looked at\n",
             (unsigned long long) unsettled);

@@ -20,6 +20,12 @@ libtierswap_la_SOURCES += \
 	server/policy/change.h \
 	server/policy/device.c \
 	server/policy/device.h \
+	server/policy/drain.c \
+	server/policy/drain.h \
+	server/policy/pass.c \
+	server/policy/pass.h \
+	server/policy/relief.c \
+	server/policy/relief.h \
 	server/policy/shim.c \
 	server/policy/shim-bpf.c \
 	server/policy/shim-module.c \

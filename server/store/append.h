@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Appending objects to an owner's open segment, and what ends a segment.
+/* Appending objects to an owner's open segment.
  *
  * One append is: reserve space for as many objects as fit by moving the tail,
  * copy them, publish their slot words, drop the hold.  Nothing is waited for
@@ -8,7 +8,7 @@
 #ifndef TIERSWAP_APPEND_H
 #define TIERSWAP_APPEND_H
 
-#include "store/internal.h"
+#include "store/life.h"
 
 /* A page to append.  The pages of a group follow one another and have the same
  * object; all are there but in a group that is copied with dead members.
@@ -35,11 +35,6 @@ append_next (const struct append *list, unsigned count, unsigned i)
   return i;
 }
 
-enum room {
-  ROOM_TIER_FULL = -1, /* the tier is at its limit */
-  ROOM_POOL_FULL = -2, /* the pool is, or there is no frame */
-};
-
 /* Append and publish the first of COUNT objects, as many as fit into one
  * segment, whatever their slots held before; those old objects are released.
  * Returns how many, at least one, or enum room.
@@ -63,49 +58,5 @@ struct append_target {
 extern int append_replace (struct store *store,
                            const struct append_target *target,
                            struct append *list, unsigned count);
-
-/* Release what WORD stood for, after it was taken out of the table. */
-extern void store_release (struct store *store, slot_word word);
-
-/* Seconds on the monotonic clock, which is how segments tell their age. */
-extern uint32_t store_seconds (void);
-
-/* Take back a pin or a hold; the last one may free the segment or the place
- * that it left.
- */
-extern void segment_unpin (struct store *store, uint32_t number);
-extern void segment_drop (struct store *store, uint32_t number,
-                          uint64_t control_units);
-
-/* Free a segment if nothing keeps it. */
-extern void segment_try_free (struct store *store, uint32_t number);
-
-/* Put a segment at the new end of its list.  Under the owner's lock. */
-extern void segment_list (struct store *store, uint32_t owner, uint32_t number,
-                          enum stream stream);
-
-/* Claim a segment: nobody else moves or cleans it, and it is not freed.  False
- * if it is not sealed, not all written, empty, or claimed.
- */
-extern bool segment_claim (struct store *store, uint32_t number);
-
-/* A claimed segment has been copied to PLACE: readers go there from now on,
- * the old place is given back when the last of them has left it, and the
- * claim ends.
- */
-extern void segment_move (struct store *store, uint32_t number, uint64_t place);
-
-/* Count a frame for a segment of OWNER that comes back to memory, and take
- * it.  FRAME_NONE if there is no room.
- */
-extern uint32_t segment_take_frame (struct store *store, uint32_t owner);
-extern void segment_give_frame (struct store *store, uint32_t owner,
-                                uint32_t frame);
-
-/* Seal OWNER's open segment of STREAM, if it has one that was written to, not
- * later than BEFORE.
- */
-extern bool owner_seal (struct store *store, uint32_t owner, enum stream stream,
-                        uint32_t before);
 
 #endif /* TIERSWAP_APPEND_H */

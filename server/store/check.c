@@ -7,41 +7,10 @@
 #include <time.h>
 
 #include "common/message.h"
-#include "store/append.h"
-#include "store/check.h"
+#include "store/checking.h"
 
-/* Segments on backings that are held during one walk over the slots. */
-#define HELD_MOST 1024
-
-/* Milliseconds after which a segment in memory that changes is let be. */
-#define CHANGES_MOST 500
-
-/* What of the control word says that nothing came or went. */
-#define CONTROL_COUNTS                                                         \
-  (CONTROL_STATE | CONTROL_UNITS << CONTROL_LIVE_SHIFT                         \
-   | CONTROL_UNITS << CONTROL_TAIL_SHIFT | CONTROL_HOLDS * CONTROL_HOLD)
-
-/* Of a segment: as it was, and what was found to point at it. */
-struct found {
-  uint64_t control, before;
-  uint64_t contents; /* found */
-  uint32_t units;    /* found */
-  bool counting;
-};
-
-struct checking {
-  struct store *store;
-  struct store_check *check;
-  struct found *found;
-  uint32_t segments; /* how many of them */
-  uint32_t *backed;  /* segments on backings that did not add up at once */
-  uint32_t backed_count;
-  uint64_t *places; /* of all segments on backings */
-  uint32_t places_count;
-};
-
-static uint64_t
-milliseconds (void)
+uint64_t
+check_milliseconds (void)
 {
   struct timespec now;
 
@@ -49,14 +18,14 @@ milliseconds (void)
   return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
-static void
-pause_a_moment (void)
+void
+check_pause (void)
 {
   nanosleep (&(struct timespec){ 0, 1000000 }, NULL);
 }
 
-static int
-wrong (struct store_check *check, const char *what, uint64_t number)
+int
+check_wrong (struct store_check *check, const char *what, uint64_t number)
 {
   snprintf (check->wrong, sizeof check->wrong, "%s %llu", what,
             (unsigned long long) number);
@@ -65,8 +34,8 @@ wrong (struct store_check *check, const char *what, uint64_t number)
   return -1;
 }
 
-static bool
-cancelled (const struct store_check *check)
+bool
+check_cancelled (const struct store_check *check)
 {
   if (!check->cancel || !atomic_load (check->cancel))
     return false;
@@ -74,14 +43,14 @@ cancelled (const struct store_check *check)
   return true;
 }
 
-static void
-pin (struct store *store, uint32_t number)
+void
+check_pin (struct store *store, uint32_t number)
 {
   atomic_fetch_add (&store_segment (store, number)->control, CONTROL_PIN);
 }
 
-static const struct object *
-object_at (struct store *store, uint64_t place, uint32_t units)
+const struct object *
+check_object_at (struct store *store, uint64_t place, uint32_t units)
 {
   return (const struct object *) (arena_frame (&store->arena,
                                                (uint32_t) place_number (place))
@@ -111,7 +80,7 @@ judge_object (struct store *store, uint64_t slot, slot_word word)
     return NULL;
   if (place_number (place) >= arena_high_water (&store->arena))
     return "a frame that never was, in slot";
-  object = object_at (store, place, slot_units (word));
+  object = check_object_at (store, place, slot_units (word));
   if (!word_is_of (word, slot, object))
     return "another slot's object, in slot";
   if (!object_unharmed (object))
@@ -123,15 +92,15 @@ judge_object (struct store *store, uint64_t slot, slot_word word)
 static int
 check_same (struct checking *c, uint64_t slot, slot_word word)
 {
-  uint64_t began = milliseconds (), pattern;
+  uint64_t began = check_milliseconds (), pattern;
 
   while (!slots_read_pattern (&c->store->slots, slot, word, &pattern)) {
     if (atomic_load (&c->store->slots.words[slot]) != word)
       return 1;
-    if (milliseconds () - began >= c->check->patience * UINT64_C (1000))
-      return wrong (c->check, "a pattern that is not its word's, in slot",
-                    slot);
-    pause_a_moment ();
+    if (check_milliseconds () - began >= c->check->patience * UINT64_C (1000))
+      return check_wrong (c->check, "a pattern that is not its word's, in slot",
+                          slot);
+    check_pause ();
   }
   c->check->pages_same++;
   return 0;
@@ -149,9 +118,10 @@ check_word (struct checking *c, uint64_t slot, slot_word word)
     return check_same (c, slot, word);
   if (slot_segment (word) >= segments_high_water (&store->segments))
     return slot_same_object (atomic_load (&store->slots.words[slot]), word)
-               ? wrong (c->check, "a segment that never was, in slot", slot)
+               ? check_wrong (c->check, "a segment that never was, in slot",
+                              slot)
                : 1;
-  pin (store, number);
+  check_pin (store, number);
   if (!slot_same_object (atomic_load (&store->slots.words[slot]), word)) {
     segment_unpin (store, number);
     return 1;
@@ -165,8 +135,9 @@ check_word (struct checking *c, uint64_t slot, slot_word word)
   }
   segment_unpin (store, number);
   if (what)
-    return wrong (c->check, what, slot);
+    return check_wrong (c->check, what, slot);
   c->check->pages++;
+  c->check->pages_lost += slot_is_lost (word);
   if (number < c->segments) {
     c->found[number].units += word_units (word);
     c->found[number].contents += word_contents (word);
@@ -185,7 +156,7 @@ check_slots (struct checking *c)
 
     if (slot % SLOTS_GROUP == 0) {
       atomic_store (&c->check->looked, slot);
-      if (cancelled (c->check))
+      if (check_cancelled (c->check))
         return -1;
     }
     if (!slots_touched (slots, slot)) {
@@ -199,295 +170,6 @@ check_slots (struct checking *c)
   }
   atomic_store (&c->check->looked, slots->count);
   return 0;
-}
-
-/* ---- live counts add up ---- */
-
-static bool
-adds_up (const struct found *f, uint64_t control, uint64_t contents)
-{
-  return control_live (control) == f->units && contents == f->contents;
-}
-
-/* The same for a segment on a backing: did it not change while it was counted?
- * A hold of a sealed one is a reader of the extent.
- */
-static bool
-backed_adds_up (const struct found *f, const struct segment *segment,
-                uint64_t control)
-{
-  return ((control ^ f->control) & CONTROL_COUNTS
-          & ~(CONTROL_HOLDS * CONTROL_HOLD))
-             == 0
-         && atomic_load (&segment->contents) == f->before
-         && adds_up (f, control, f->before);
-}
-
-/* Count the pages of OBJECT that are live: those whose word is HERE. */
-static void
-count_pages (struct store *store, const struct object *object, slot_word here,
-             struct found *f)
-{
-  if (object->slot == OBJECT_FILLER)
-    return;
-  for (unsigned members = object_members (object); members;
-       members &= members - 1) {
-    uint64_t slot
-        = group_first (object->slot) + (unsigned) __builtin_ctz (members);
-
-    if (slot < store->slots.count
-        && slot_same_object (atomic_load (&store->slots.words[slot]), here)) {
-      f->units += word_units (here);
-      f->contents += word_contents (here);
-    }
-  }
-}
-
-/* Count a segment again by the headers of its objects in memory.  False: they
- * do not lead to its tail.
- */
-static bool
-count_by_headers (struct store *store, uint32_t number, uint64_t place,
-                  uint32_t tail, struct found *f)
-{
-  uint32_t offset = 0;
-
-  f->units = 0;
-  f->contents = 0;
-  while (offset < tail) {
-    const struct object *object = object_at (store, place, offset);
-
-    if (!object_header_valid (object, tail - offset))
-      return false;
-    count_pages (store, object, word_of (object, number, offset), f);
-    offset += object_units (object);
-  }
-  return true;
-}
-
-enum look {
-  LOOK_RIGHT,
-  LOOK_GONE,   /* the segment was freed */
-  LOOK_BACKED, /* it is on a backing */
-  LOOK_WRONG_FRAME,
-  LOOK_WRONG_HEADERS,
-  LOOK_DIFFERS, /* or was at work on meanwhile */
-  LOOK_HELD,    /* objects are being written to it */
-};
-
-/* Look at a pinned segment.  *COUNTS and *CONTENTS: what was counted with. */
-static enum look
-look (struct checking *c, uint32_t number, uint64_t *counts, uint64_t *contents)
-{
-  struct store *store = c->store;
-  struct segment *segment = store_segment (store, number);
-  struct found *f = &c->found[number];
-  uint64_t control = atomic_load (&segment->control);
-  uint64_t place = atomic_load (&segment->place);
-
-  *counts = control & CONTROL_COUNTS;
-  *contents = atomic_load (&segment->contents);
-  if (control_state (control) == SEGMENT_FREE)
-    return LOOK_GONE;
-  if (!place_is_frame (place))
-    return LOOK_BACKED;
-  /* Both change together only while nobody has it pinned. */
-  if (atomic_load (&store->arena.segments[place_number (place)]) != number + 1
-      && atomic_load (&segment->place) == place)
-    return LOOK_WRONG_FRAME;
-  if (control_holds (control))
-    return LOOK_HELD;
-  if (!count_by_headers (store, number, place, control_tail (control), f))
-    return LOOK_WRONG_HEADERS;
-  if ((atomic_load (&segment->control) & CONTROL_COUNTS) == *counts
-      && atomic_load (&segment->contents) == *contents
-      && adds_up (f, control, *contents))
-    return LOOK_RIGHT;
-  return LOOK_DIFFERS;
-}
-
-/* A segment in memory: until it adds up, or it is sure that it does not. */
-static int
-settle (struct checking *c, uint32_t number)
-{
-  struct store_check *check = c->check;
-  uint64_t began = milliseconds (), same_since = began, now;
-  uint64_t counts, contents, last_counts = 0, last_contents = 0;
-
-  for (;;) {
-    enum look l;
-
-    pin (c->store, number);
-    l = look (c, number, &counts, &contents);
-    segment_unpin (c->store, number);
-    now = milliseconds ();
-    if (counts != last_counts || contents != last_contents) {
-      same_since = now;
-      last_counts = counts;
-      last_contents = contents;
-    }
-    switch (l) {
-    case LOOK_RIGHT:
-      check->segments++;
-      return 0;
-    case LOOK_GONE:
-      return 0;
-    case LOOK_BACKED:
-      c->backed[c->backed_count++] = number;
-      return 0;
-    case LOOK_WRONG_FRAME:
-      return wrong (check, "a frame with another owner, of segment", number);
-    case LOOK_WRONG_HEADERS:
-      return wrong (check, "headers do not lead to the tail of segment",
-                    number);
-    case LOOK_HELD:
-      if (now - same_since >= check->patience * UINT64_C (1000))
-        return wrong (check, "a hold was left on segment", number);
-      break;
-    case LOOK_DIFFERS:
-      if (now - same_since >= check->patience * UINT64_C (1000))
-        return wrong (check, "live counts do not add up in segment", number);
-      break;
-    }
-    if (now - began >= CHANGES_MOST && now - same_since < CHANGES_MOST / 2) {
-      check->unsettled++;
-      return 0;
-    }
-    if (cancelled (check))
-      return -1;
-    pause_a_moment ();
-  }
-}
-
-/* Count, over the slots, those segments that are COUNTING. */
-static int
-count_by_slots (struct checking *c)
-{
-  const struct slots *slots = &c->store->slots;
-
-  for (uint64_t slot = 0; slot < slots->count; ++slot) {
-    slot_word word;
-
-    if (slot % SLOTS_GROUP == 0 && cancelled (c->check))
-      return -1;
-    if (!slots_touched (slots, slot)) {
-      slot |= SLOTS_GROUP - 1;
-      continue;
-    }
-    word = atomic_load (&slots->words[slot]);
-    if (slot_is_object (word) && slot_segment (word) < c->segments) {
-      struct found *f = &c->found[slot_segment (word)];
-
-      if (f->counting) {
-        f->units += word_units (word);
-        f->contents += word_contents (word);
-      }
-    }
-  }
-  return 0;
-}
-
-/* One walk for COUNT segments on backings, which are held meanwhile.  Those
- * that did not add up are kept at the start of LIST; returns how many, or -1.
- */
-static int
-settle_some (struct checking *c, uint32_t *list, uint32_t count,
-             bool *any_changed)
-{
-  uint32_t left = 0;
-  int r;
-
-  for (uint32_t i = 0; i < count; ++i) {
-    struct segment *segment = store_segment (c->store, list[i]);
-    struct found *f = &c->found[list[i]];
-    uint64_t control, contents;
-
-    pin (c->store, list[i]);
-    control = atomic_load (&segment->control) & CONTROL_COUNTS;
-    contents = atomic_load (&segment->contents);
-    if (control != f->control || contents != f->before)
-      *any_changed = true;
-    *f = (struct found){ .control = control,
-                         .before = contents,
-                         .counting = true };
-  }
-  r = count_by_slots (c);
-  for (uint32_t i = 0; i < count; ++i) {
-    const struct segment *segment = store_segment (c->store, list[i]);
-    struct found *f = &c->found[list[i]];
-    uint64_t control = atomic_load (&segment->control);
-
-    f->counting = false;
-    if (control_state (control) == SEGMENT_FREE)
-      ;
-    else if (backed_adds_up (f, segment, control))
-      c->check->segments++;
-    else
-      list[left++] = list[i];
-    segment_unpin (c->store, list[i]);
-  }
-  return r == -1 ? -1 : (int) left;
-}
-
-static int
-settle_backed (struct checking *c)
-{
-  uint64_t patience = c->check->patience * UINT64_C (1000);
-
-  for (uint32_t next = 0; next < c->backed_count;) {
-    uint32_t *list = c->backed + next, count = c->backed_count - next;
-    uint64_t same_since = milliseconds (), began = same_since;
-    int left;
-
-    if (count > HELD_MOST)
-      count = HELD_MOST;
-    next += count;
-    for (left = (int) count; left > 0;) {
-      bool changed = false;
-
-      left = settle_some (c, list, (uint32_t) left, &changed);
-      if (left <= 0)
-        break;
-      if (changed)
-        same_since = milliseconds ();
-      if (milliseconds () - same_since >= patience)
-        return wrong (c->check, "live counts do not add up in segment",
-                      list[0]);
-      /* Never for ever, where something changes each time. */
-      if (milliseconds () - began >= 2 * patience) {
-        c->check->unsettled += (unsigned) left;
-        break;
-      }
-      pause_a_moment ();
-    }
-    if (left == -1)
-      return -1;
-  }
-  return 0;
-}
-
-static int
-check_segments (struct checking *c)
-{
-  for (uint32_t i = 0; i < c->segments; ++i) {
-    struct segment *segment = store_segment (c->store, i);
-    struct found *f = &c->found[i];
-    uint64_t control = atomic_load (&segment->control);
-
-    if (control_state (control) == SEGMENT_FREE)
-      continue;
-    /* In memory its frame and its headers are looked at, too. */
-    if (place_is_frame (atomic_load (&segment->place))) {
-      if (settle (c, i) == -1)
-        return -1;
-      continue;
-    }
-    if (backed_adds_up (f, segment, control))
-      c->check->segments++;
-    else
-      c->backed[c->backed_count++] = i;
-  }
-  return settle_backed (c);
 }
 
 /* ---- no extent has two owners ---- */
@@ -512,7 +194,7 @@ has_two_owners (struct checking *c, uint64_t place)
 
     if (atomic_load (&segment->place) != place)
       continue;
-    pin (c->store, i);
+    check_pin (c->store, i);
     if (control_state (atomic_load (&segment->control)) != SEGMENT_FREE
         && atomic_load (&segment->place) == place) {
       if (owners++ == 0) {
@@ -540,7 +222,7 @@ check_places (struct checking *c)
     if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE
         || place_is_frame (atomic_load (&segment->place)))
       continue;
-    pin (store, i);
+    check_pin (store, i);
     place = atomic_load (&segment->place);
     if (control_state (atomic_load (&segment->control)) != SEGMENT_FREE
         && !place_is_frame (place)) {
@@ -554,13 +236,14 @@ check_places (struct checking *c)
     }
     segment_unpin (store, i);
     if (!used)
-      return wrong (c->check, "an extent that is not in use, of segment", i);
+      return check_wrong (c->check, "an extent that is not in use, of segment",
+                          i);
   }
   qsort (c->places, c->places_count, sizeof *c->places, compare_places);
   for (uint32_t i = 1; i < c->places_count; ++i)
     if (c->places[i] == c->places[i - 1] && has_two_owners (c, c->places[i]))
-      return wrong (c->check, "two segments have extent",
-                    place_number (c->places[i]));
+      return check_wrong (c->check, "two segments have extent",
+                          place_number (c->places[i]));
   return 0;
 }
 
@@ -580,7 +263,8 @@ store_check_live (struct store *store, struct store_check *check)
 
   atomic_store (&check->looked, 0);
   atomic_store (&check->slots, store->slots.count);
-  check->pages = check->pages_same = check->segments = check->unsettled = 0;
+  check->pages = check->pages_same = check->pages_lost = 0;
+  check->segments = check->unsettled = 0;
   check->wrong[0] = '\0';
   for (uint32_t i = 0; c.found && i < segments; ++i) {
     const struct segment *segment = store_segment (store, i);
@@ -623,7 +307,7 @@ check_cgroups (struct store *store, struct store_check *check)
   for (uint32_t i = 0; r == 0 && i < cgroups; ++i)
     if (atomic_load (&store->cgroup[i].segments) != found[i].segments
         || atomic_load (&store->cgroup[i].frames) != found[i].frames)
-      r = wrong (check, "segments do not add up in cgroup", i);
+      r = check_wrong (check, "segments do not add up in cgroup", i);
   free (found);
   return r;
 }
@@ -642,11 +326,11 @@ check_rest (struct store *store, struct store_check *check)
       continue;
     if (control_pins (control) || control_holds (control)
         || control & (CONTROL_BUSY | CONTROL_LEFT))
-      return wrong (check, "a pin, hold or claim was left on segment", i);
+      return check_wrong (check, "a pin, hold or claim was left on segment", i);
     frames += place_is_frame (atomic_load (&segment->place));
   }
   if (frames != atomic_load (&store->frames))
-    return wrong (check, "frames in use do not add up:", frames);
+    return check_wrong (check, "frames in use do not add up:", frames);
   return 0;
 }
 
@@ -672,7 +356,7 @@ check_same_pages (struct store *store, struct store_check *check)
   }
   for (uint32_t i = 0; r == 0 && i < cgroups; ++i)
     if (atomic_load (&store->same[i]) != same[i])
-      r = wrong (check, "same-filled pages do not add up in cgroup", i);
+      r = check_wrong (check, "same-filled pages do not add up in cgroup", i);
   free (same);
   return r;
 }
@@ -685,6 +369,7 @@ store_check (struct store *store)
 
   /* The cleaner's thread is the one that works when nobody else does. */
   pthread_mutex_lock (&store->cleaner.round);
+  damage_look (store, true);
   r = store_check_live (store, &check);
   if (r == 0)
     r = check_rest (store, &check);

@@ -36,6 +36,7 @@ struct store_check {
 
   /* What came of it. */
   uint64_t pages, pages_same; /* right */
+  uint64_t pages_lost;        /* of PAGES: those that read as errors */
   uint64_t segments;          /* whose counts add up */
   uint64_t unsettled;         /* segments that always changed */
   char wrong[128];            /* the first thing that is wrong, or empty */

@@ -194,19 +194,6 @@ take_victim (struct store *store, uint32_t tier, uint32_t dead_units)
   return number;
 }
 
-/* Where the objects of a segment go that is emptied. */
-static struct append_target
-target_of (struct store *store, struct segment *segment, enum stream stream)
-{
-  return (struct append_target){
-    .owner = cgroup_home (store, atomic_load (&segment->owner), stream),
-    .stream = stream,
-    .time = atomic_load_explicit (&segment->time, memory_order_relaxed),
-    .cleaner = true,
-    .keep_referenced = true,
-  };
-}
-
 static uint64_t
 bytes_of (const struct append *list, unsigned count)
 {
@@ -253,9 +240,9 @@ cleaner_empty (struct store *store, uint32_t number,
 {
   struct segment *segment = store_segment (store, number);
   struct walk walk = walk_start (store, number);
-  struct append_target cold = target_of (
+  struct append_target cold = walk_target (
       store, segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
-  struct append_target stay = target_of (store, segment, STREAM_SURVIVORS);
+  struct append_target stay = walk_target (store, segment, STREAM_SURVIVORS);
   struct append live[WALK_OBJECTS], going[WALK_OBJECTS], staying[WALK_OBJECTS];
   unsigned count;
   uint64_t bytes = 0;
@@ -296,7 +283,10 @@ cleaner_empty (struct store *store, uint32_t number,
     if (r == 0)
       r = walk_move (&walk, &stay, staying, stays);
   }
-  segment_drop (store, number, CONTROL_BUSY);
+  if (r == -1)
+    segment_drop (store, number, CONTROL_BUSY);
+  else if (!damage_end_claim (store, number))
+    r = -1;
   atomic_fetch_add_explicit (&store->cleaner.bytes_copied, bytes,
                              memory_order_relaxed);
   if (r == 0)
@@ -407,6 +397,7 @@ round_once (struct store *store, bool idle)
   uint32_t worth = rest ? CLEANER_WORTH / 2 : SEGMENT_UNITS / 1024 * goal;
 
   pthread_mutex_lock (&store->cleaner.round);
+  damage_look (store, false);
   scan_now (store);
   while (dead_share (store) > goal && !atomic_load (&store->stop)) {
     if (cleaner_clean_one (store, ANY_TIER, worth) <= 0)
@@ -433,6 +424,7 @@ cleaner_run (void *data)
     worker->groups = true;
   while (!atomic_load (&store->stop)) {
     /* Once at rest, only a change wakes it. */
+    rested = rested && !damage_waits (store);
     if (rested)
       atomic_store (&store->cleaner.asleep, true);
     wake_wait (&store->cleaner.wake, rested ? -1 : IDLE_MILLISECONDS);

@@ -40,7 +40,8 @@ struct outgoing {
  * owner's survivors; or, if OUTGOING is not NULL, to the segments packed for
  * writeback, but for those that stay: the short ones and those read since.
  * -1 if there was no frame to move them to; those not moved are where they
- * were.
+ * were.  Also -1 if some were not found and must be looked for (damage.h), but
+ * too many segments wait for that already.
  */
 extern int cleaner_empty (struct store *store, uint32_t number,
                           const struct outgoing *outgoing);

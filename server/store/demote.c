@@ -285,6 +285,9 @@ demote_segment (struct store *store, uint32_t number)
     group_forget (d.worker);
     r = demote_all (&d);
   }
-  segment_drop (store, number, CONTROL_BUSY);
+  if (r == -1)
+    segment_drop (store, number, CONTROL_BUSY);
+  else if (!damage_end_claim (store, number))
+    r = -1;
   return r == -1 ? -1 : d.demoted;
 }

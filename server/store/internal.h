@@ -11,6 +11,7 @@
 #include "backing/backing.h"
 #include "common/wake.h"
 #include "store/cgroup.h"
+#include "store/damage.h"
 #include "store/frame.h"
 #include "store/segment.h"
 #include "store/slots.h"
@@ -66,6 +67,21 @@ struct cleaner {
   _Atomic bool asleep;         /* at rest until a request changes something */
   _Atomic uint64_t scanned_at; /* store.opened when last scanned */
   _Atomic uint64_t segments_cleaned, bytes_copied, nanoseconds;
+};
+
+/* A segment in which something is live that its headers do not lead to. */
+struct suspect {
+  uint32_t segment;  /* claimed */
+  unsigned searches; /* of the slot table that were made for it */
+  uint64_t since;    /* milliseconds: found, or searched for last */
+};
+
+struct damage {
+  pthread_mutex_t lock; /* of the suspects */
+  struct suspect suspects[DAMAGE_SUSPECTS];
+  _Atomic uint32_t count;
+  _Atomic uint64_t pages_mended, pages_lost;
+  _Atomic bool told_mended, told_lost;
 };
 
 /* Where segments go that leave memory.  Set and cleared live. */
@@ -125,8 +141,8 @@ struct store {
   _Atomic uint64_t looked;     /* segments ever looked at to pick one */
   _Atomic bool verify;         /* objects in memory, each time they are read */
   _Atomic bool wipe;           /* frames, when they are given back */
-  _Atomic bool told_damage;    /* an object in memory was found damaged */
   struct cleaner cleaner;
+  struct damage damage;
   struct store_backing backings[STORE_BACKINGS];
   struct room_wait room;
 

@@ -3,14 +3,20 @@ libtierswap_la_SOURCES += \
 	server/store/append.h \
 	server/store/backed.c \
 	server/store/backed.h \
+	server/store/budget.c \
+	server/store/budget.h \
 	server/store/cgroup.c \
 	server/store/cgroup.h \
 	server/store/check.c \
 	server/store/check.h \
+	server/store/check-counts.c \
+	server/store/checking.h \
 	server/store/cleaner.c \
 	server/store/cleaner.h \
 	server/store/codec.c \
 	server/store/codec.h \
+	server/store/damage.c \
+	server/store/damage.h \
 	server/store/demote.c \
 	server/store/demote.h \
 	server/store/frame.c \
@@ -19,6 +25,8 @@ libtierswap_la_SOURCES += \
 	server/store/group.h \
 	server/store/index_stack.h \
 	server/store/internal.h \
+	server/store/life.c \
+	server/store/life.h \
 	server/store/mover.c \
 	server/store/mover.h \
 	server/store/object.c \
@@ -36,6 +44,8 @@ libtierswap_la_SOURCES += \
 	server/store/segment.h \
 	server/store/recover.c \
 	server/store/recover.h \
+	server/store/recovery.h \
+	server/store/repair.c \
 	server/store/slot.h \
 	server/store/slots.c \
 	server/store/slots.h \
@@ -44,6 +54,7 @@ libtierswap_la_SOURCES += \
 	server/store/statistics.c \
 	server/store/store.c \
 	server/store/store.h \
+	server/store/survey.c \
 	server/store/walk.c \
 	server/store/walk.h \
 	server/store/worker.c \

@@ -280,7 +280,10 @@ mover_is_packed (struct store *store, uint32_t number, uint32_t least)
       || control_tail (control) - control_live (control) > DEAD_MOST)
     return false;
   /* Packed with the same bound, or not at all: short ones may be in it. */
-  return least == 0 || segment->stream == STREAM_OUTGOING;
+  if (least > 0 && segment->stream != STREAM_OUTGOING)
+    return false;
+  /* On a backing it could not be mended any more. */
+  return !damage_suspected (store, number);
 }
 
 int

@@ -56,7 +56,8 @@ extern void mover_unclaim (struct store *store, uint32_t segment);
 
 /* Of a claimed segment: its writeback class; the bytes that writing it takes;
  * and whether it is worth writing as it is: nearly all of it live, nothing
- * read since, nothing shorter than LEAST stored bytes to be sorted out.
+ * read since, nothing shorter than LEAST stored bytes to be sorted out, and
+ * nothing damaged as far as headers tell.
  */
 extern unsigned mover_class (struct store *store, uint32_t segment);
 extern uint64_t mover_bytes (struct store *store, uint32_t segment);

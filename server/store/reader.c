@@ -3,7 +3,6 @@
 
 #include <errno.h>
 
-#include "common/message.h"
 #include "store/group.h"
 #include "store/page.h"
 #include "store/reader.h"
@@ -30,13 +29,6 @@ unharmed (struct store *store, const struct object *object, uint64_t slot,
       && (!atomic_load_explicit (&store->verify, memory_order_relaxed)
           || object_unharmed (object)))
     return true;
-  if (!atomic_exchange (&store->told_damage, true))
-    message (
-        MESSAGE_ERROR,
-        "page %llu was damaged in memory, and reads as an error: have this "
-        "machine's memory tested (further ones are only counted as read "
-        "errors)",
-        (unsigned long long) slot);
   errno = EIO;
   return false;
 }
@@ -94,6 +86,8 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
       r = -1;
     if (r == 0)
       mark_referenced (store, segment, slot, word);
+    else
+      damage_tell (store, slot);
     *reading = (struct reading){ word, 0, CONTROL_PIN };
     if (r == 0 && !keep && slot_pages (word) > 1)
       group_keep (worker, number);

@@ -103,6 +103,15 @@ slot_pages (slot_word word)
   return ((word >> SLOT_PAGES_SHIFT) & 3) + 1;
 }
 
+/* No codec stores a page in so few bytes: this one is lost. */
+#define SLOT_LENGTH_LOST 1
+
+static inline bool
+slot_is_lost (slot_word word)
+{
+  return slot_length (word) == SLOT_LENGTH_LOST && slot_pages (word) == 1;
+}
+
 /* The same object, whether or not it was read since. */
 static inline bool
 slot_same_object (slot_word a, slot_word b)

@@ -93,6 +93,8 @@ store_get_statistics (struct store *store, struct store_statistics *s)
   s->mem_limit_bytes = atomic_load (&store->pool_limit);
   s->meta_bytes = store_meta_bytes (store);
   s->reserve_bytes = arena_ready_bytes (&store->arena);
+  s->pages_mended = atomic_load (&store->damage.pages_mended);
+  s->pages_damaged = atomic_load (&store->damage.pages_lost);
   s->segments_cleaned = atomic_load (&store->cleaner.segments_cleaned);
   s->bytes_copied = atomic_load (&store->cleaner.bytes_copied);
   s->cleaner_nanoseconds = atomic_load (&store->cleaner.nanoseconds);

@@ -83,8 +83,10 @@ store_create (const struct store_options *options, struct store **result)
   for (unsigned i = 0; i < options->tiers_count; ++i)
     store_add_tier (store, &options->tiers[i]);
   pthread_mutex_init (&store->workers_lock, NULL);
+  damage_create (store);
   if (workers_create (store) == -1) {
     state_close (store->state);
+    damage_free (store);
     free (store);
     return -1;
   }
@@ -162,6 +164,7 @@ store_free (struct store *store)
   pthread_key_delete (store->worker_key);
   workers_free (store);
   cleaner_free (store);
+  damage_free (store);
   segments_free (&store->segments);
   arena_free (&store->arena);
   slots_free (&store->slots);

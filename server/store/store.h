@@ -198,6 +198,8 @@ struct store_statistics {
   uint64_t reads, writes, trims;      /* pages */
   uint64_t writes_raw;                /* whole pages that did not compress */
   uint64_t read_errors, write_errors; /* requests */
+  /* Found damaged in memory by the cleaner: mended, or lost. */
+  uint64_t pages_mended, pages_damaged;
   uint64_t segments_cleaned, bytes_copied;
   uint64_t cleaner_nanoseconds; /* of CPU, all threads that cleaned */
   struct store_tier_statistics tiers[STORE_TIERS]; /* by prio - 1 */

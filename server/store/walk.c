@@ -17,6 +17,18 @@ walk_start (struct store *store, uint32_t number)
   };
 }
 
+struct append_target
+walk_target (struct store *store, struct segment *segment, enum stream stream)
+{
+  return (struct append_target){
+    .owner = cgroup_home (store, atomic_load (&segment->owner), stream),
+    .stream = stream,
+    .time = atomic_load_explicit (&segment->time, memory_order_relaxed),
+    .cleaner = true,
+    .keep_referenced = true,
+  };
+}
+
 /* The live pages of OBJECT, which is OFFSET units into the segment. */
 static unsigned
 live_pages (const struct walk *walk, const struct object *object,
@@ -58,6 +70,11 @@ walk_next (struct walk *walk, struct append live[WALK_OBJECTS])
           = (const struct object *) (walk->base
                                      + (uint64_t) walk->offset * OBJECT_UNIT);
 
+      /* It does not lead on to the next one. */
+      if (!object_header_valid (object, walk->tail - walk->offset)) {
+        walk->tail = walk->offset;
+        break;
+      }
       if (object->slot < slots->count) {
         pages += object_pages (object);
         if (pages > WALK_OBJECTS)

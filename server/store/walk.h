@@ -19,8 +19,13 @@ struct walk {
 
 extern struct walk walk_start (struct store *store, uint32_t segment);
 
+/* Where the objects of a segment go that is emptied. */
+extern struct append_target
+walk_target (struct store *store, struct segment *segment, enum stream stream);
+
 /* The next live pages, with the slot words that point at their objects: how
- * many, 0 at the end.  The live pages of a group come together.
+ * many, 0 at the end.  The live pages of a group come together.  A header that
+ * makes no sense is the end, too.
  */
 extern unsigned walk_next (struct walk *walk, struct append live[WALK_OBJECTS]);
 

@@ -164,6 +164,10 @@ worker_unpack (struct worker *worker, enum codec_kind kind,
     memcpy (page, member, PAGE_BYTES);
     return 0;
   }
+  if (slot_is_lost (word)) {
+    errno = EIO;
+    return -1;
+  }
   if (slot_length (word) == PAGE_BYTES) {
     memcpy (page, object->bytes, PAGE_BYTES);
     return 0;

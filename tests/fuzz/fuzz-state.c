@@ -325,7 +325,7 @@ make_state (void)
 
 /* ---- damage ---- */
 
-struct damage {
+struct blow {
   unsigned part, way, kind, index;
   uint64_t value;
 };
@@ -348,7 +348,7 @@ enum part {
 
 /* Change BYTES at an offset: set, xor, add, or as they are elsewhere. */
 static void
-change_at (int fd, uint64_t offset, unsigned bytes, const struct damage *damage,
+change_at (int fd, uint64_t offset, unsigned bytes, const struct blow *damage,
            uint64_t elsewhere)
 {
   uint64_t value = 0;
@@ -371,7 +371,7 @@ change_at (int fd, uint64_t offset, unsigned bytes, const struct damage *damage,
 }
 
 static void
-damage_constant (const struct damage *damage)
+damage_constant (const struct blow *damage)
 {
   struct state_header header;
   size_t length = offsetof (struct state_header, generation);
@@ -387,7 +387,7 @@ damage_constant (const struct damage *damage)
 }
 
 static void
-damage_marks (const struct damage *damage)
+damage_marks (const struct blow *damage)
 {
   static const size_t fields[] = {
     offsetof (struct state_header, generation),
@@ -401,7 +401,7 @@ damage_marks (const struct damage *damage)
 }
 
 static void
-damage_backing (const struct damage *damage)
+damage_backing (const struct blow *damage)
 {
   static const struct {
     size_t offset;
@@ -455,7 +455,7 @@ damage_backing (const struct damage *damage)
 }
 
 static void
-damage_segment (const struct damage *damage)
+damage_segment (const struct blow *damage)
 {
   static const struct {
     size_t offset;
@@ -485,12 +485,12 @@ damage_segment (const struct damage *damage)
 }
 
 static void
-damage_word (const struct damage *damage)
+damage_word (const struct blow *damage)
 {
   /* Some of slots that were never written to. */
   unsigned slot = damage->index % (damage->kind & 8 ? SLOTS : PAGES);
   uint64_t other = at_words + damage->value % PAGES * 8;
-  struct damage made = *damage;
+  struct blow made = *damage;
 
   if (damage->kind & 4) {
     made.way = 0;
@@ -503,7 +503,7 @@ damage_word (const struct damage *damage)
 
 /* A header, stored bytes, or both with a checksum that is right. */
 static void
-damage_object (const struct damage *damage)
+damage_object (const struct blow *damage)
 {
   static const unsigned fields[] = { 0, 4, 8 }, lengths[] = { 4, 4, 2 };
   unsigned slot = damage->index % PAGES, kind = damage->kind % 4;
@@ -538,7 +538,7 @@ damage_object (const struct damage *damage)
 }
 
 static void
-damage_one (const struct damage *damage)
+damage_one (const struct blow *damage)
 {
   uint64_t at;
 
@@ -718,10 +718,10 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   put_areas (far_file, EXTENTS * EXTENT_BYTES, far_areas, far_areas_count);
   memset (&harm, 0, sizeof harm);
   for (size_t i = 2; i + 12 <= size && damages < DAMAGES; i += 12, ++damages) {
-    struct damage damage = { .part = data[i] & 31,
-                             .way = data[i] >> 5,
-                             .kind = data[i + 1],
-                             .index = data[i + 2] | data[i + 3] << 8 };
+    struct blow damage = { .part = data[i] & 31,
+                           .way = data[i] >> 5,
+                           .kind = data[i + 1],
+                           .index = data[i + 2] | data[i + 3] << 8 };
 
     memcpy (&damage.value, data + i + 4, 8);
     damage_one (&damage);

@@ -36,7 +36,7 @@ expect "its last byte" "$(tail -c 1 "$tmp/stats.json" | od -An -tx1)" " 0a"
 
 has .device number size page_size pages_stored pages_same orig_bytes \
   compr_bytes mem_used_bytes mem_used_peak_bytes mem_limit_bytes meta_bytes \
-  reads writes trims read_errors write_errors
+  reads writes trims read_errors write_errors pages_mended pages_damaged
 for i in 0 1; do
   has ".tiers[$i]" string name kind codec
   has ".tiers[$i]" number prio level pages pages_raw compr_bytes \

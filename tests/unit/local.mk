@@ -34,6 +34,11 @@ tests_unit_test_cleaner_SOURCES = tests/unit/test-cleaner.c
 tests_unit_test_cleaner_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_cleaner_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-damage
+tests_unit_test_damage_SOURCES = tests/unit/test-damage.c
+tests_unit_test_damage_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_damage_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 unit_tests += tests/unit/test-check
 tests_unit_test_check_SOURCES = tests/unit/test-check.c
 tests_unit_test_check_CPPFLAGS = $(unit_cppflags)

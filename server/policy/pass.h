@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A pass of the writeback thread: segments are picked, the coldest first, and
+ * written as they are or packed first, until enough has left or nothing fits
+ * any more.  Beside it, what the parts of writeback share.
+ */
+#ifndef TIERSWAP_PASS_H
+#define TIERSWAP_PASS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "common/wake.h"
+#include "policy/writeback.h"
+#include "store/mover.h"
+#include "store/pick.h"
+
+/* Segments moved in one go before looking whether something else is more
+ * urgent.
+ */
+#define TURN 64
+
+struct writeback {
+  struct store *store;
+  struct backings *backings;
+  struct mover *mover;
+  struct wake wake;
+  pthread_t thread;
+  _Atomic bool stop;
+
+  _Atomic unsigned high, low, age;
+  _Atomic uint64_t limit;
+  _Atomic unsigned demote_ages[STORE_TIERS];
+
+  _Atomic uint64_t segments, pages, bytes, pages_demoted;
+  _Atomic uint64_t spent; /* of the daily limit, bytes */
+  uint64_t writing;       /* bytes in flight to backings */
+  time_t day;             /* when it was last reset */
+
+  bool merging;        /* a sweep is under way */
+  unsigned merged;     /* the backing that it is on */
+  uint32_t merge_next; /* the segment that it has come to */
+  time_t merge_after[STORE_BACKINGS];
+
+  pthread_mutex_t lock; /* of the command */
+  pthread_cond_t done;
+  const struct writeback_command *command; /* NULL: none */
+  int command_error;
+  struct writeback_counters command_counters;
+};
+
+/* One pass: how far to go. */
+struct pass {
+  struct pick pick;
+  uint32_t least;             /* stored bytes: shorter objects stay */
+  uint64_t down_to;           /* bytes used in the pool, or under the cap; 0:
+                                 everything that fits */
+  uint32_t cap;               /* 0: none */
+  uint64_t max;               /* bytes to write, 0: no bound */
+  unsigned most;              /* segments to look at, 0: no bound */
+  bool seal;                  /* open segments too, when the others are gone */
+  uint64_t started;           /* bytes whose writing was started */
+  unsigned progress;          /* segments that were written or packed */
+  int error;                  /* why it ended early: ENOSPC, EDQUOT */
+  const _Atomic bool *cancel; /* NULL: it cannot be called off */
+};
+
+/* A pass over what was not written to for AGE seconds (0: over all), with no
+ * other bound.
+ */
+extern struct pass pass_for (uint32_t age);
+extern void pass_run (struct writeback *writeback, struct pass *pass);
+
+/* Has so much left, or is on its way, as the pass is for? */
+extern bool pass_enough (struct writeback *writeback, const struct pass *pass);
+
+/* The clock that segments tell their age by. */
+extern time_t pass_seconds (void);
+
+/* Bytes of the daily limit that are left, and whether so many may be written
+ * beside what is being written.
+ */
+extern uint64_t writeback_limit_left (struct writeback *writeback);
+extern bool writeback_limit_allows (struct writeback *writeback,
+                                    uint64_t bytes);
+
+/* Start to write a claimed segment to BACKING.  -1 as mover_write. */
+extern int writeback_start_write (struct writeback *writeback, uint32_t segment,
+                                  int backing);
+
+/* A move has ended: count it. */
+extern void writeback_count (struct writeback *writeback,
+                             const struct moved *moved);
+
+/* Wait for one move to end; false if there is none.  For all. */
+extern bool writeback_collect (struct writeback *writeback);
+extern void writeback_collect_all (struct writeback *writeback);
+
+#endif /* TIERSWAP_PASS_H */
