@@ -222,6 +222,31 @@ backings_reattach (struct backings *backings, unsigned index,
   return 0;
 }
 
+int
+backings_reattach_all (struct backings *backings, const struct config *config,
+                       char **error)
+{
+  struct state *state = store_state (backings->store);
+
+  *error = NULL;
+  for (unsigned i = 0; state && i < STORE_BACKINGS; ++i) {
+    const struct state_backing *record = state_backing (state, i);
+    const struct config_backing *is = NULL;
+
+    if (!record)
+      continue;
+    for (unsigned j = 0; j < config->backings_count; ++j)
+      if (strcmp (config->backings[j].name, record->name) == 0)
+        is = &config->backings[j];
+    if (store_extents_end (backings->store, i) == 0
+        && (!is || !backings_same_place (record, is)))
+      state_remove_backing (state, i);
+    else if (backings_reattach (backings, i, is, error) == -1)
+      return -1;
+  }
+  return 0;
+}
+
 /* The state never says less than there is, so that an extent that is used is
  * always one of those it knows.
  */

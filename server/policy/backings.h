@@ -66,6 +66,13 @@ extern int backings_reattach (struct backings *backings, unsigned index,
                               const struct config_backing *config,
                               char **error);
 
+/* Reattach all that the store's state has.  One that holds nothing may have
+ * been taken out of the configuration, or be another one now: it is forgotten.
+ * -1 likewise.
+ */
+extern int backings_reattach_all (struct backings *backings,
+                                  const struct config *config, char **error);
+
 /* Is it, by the configuration, where its pages are? */
 struct state_backing;
 extern bool backings_same_place (const struct state_backing *record,

@@ -109,36 +109,6 @@ store_options_of (const struct config *config)
   return options;
 }
 
-/* Backings of the state come back; but one that holds nothing may have been
- * taken out of the configuration, or be another one now.
- */
-static int
-reattach_backings (struct device *device)
-{
-  struct state *state = store_state (device->store);
-  const struct config *config = device->config;
-
-  for (unsigned i = 0; state && i < STORE_BACKINGS; ++i) {
-    const struct state_backing *record = state_backing (state, i);
-    const struct config_backing *is = NULL;
-    char *error = NULL;
-
-    if (!record)
-      continue;
-    for (unsigned j = 0; j < config->backings_count; ++j)
-      if (strcmp (config->backings[j].name, record->name) == 0)
-        is = &config->backings[j];
-    if (store_extents_end (device->store, i) == 0
-        && (!is || !backings_same_place (record, is))) {
-      state_remove_backing (state, i);
-      continue;
-    }
-    if (backings_reattach (&device->backings, i, is, &error) == -1)
-      return refuse_tell (error);
-  }
-  return 0;
-}
-
 /* Backings that the state does not have are new, and have nothing on them. */
 static int
 add_backings (struct device *device)
@@ -172,10 +142,13 @@ static int
 start_writeback (struct device *device)
 {
   const struct config *config = device->config;
+  char *error = NULL;
 
   device->backings.store = device->store;
   device->backings.lock = &device->lock;
-  if (reattach_backings (device) == -1 || add_backings (device) == -1)
+  if (backings_reattach_all (&device->backings, config, &error) == -1)
+    return refuse_tell (error);
+  if (add_backings (device) == -1)
     return -1;
   device->writeback = writeback_start (device->store, &device->backings);
   if (!device->writeback) {

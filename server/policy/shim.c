@@ -22,6 +22,9 @@
  *    read.  Else something was done that began after its tag was whole; by 1
  *    and 2, who saw that, dropped or not, saw its tag as well.
  *
+ * A ring that says it holds more records than it has room for is broken: it is
+ * taken for one whose tags were all dropped.
+ *
  * A source comes and goes while writes look at `sequence` without a lock: its
  * mapping is never unmapped, but replaced by zeros at the same place.
  */
@@ -165,6 +168,7 @@ drain (struct shim *shim)
 {
   uint64_t sequence, dropped = 0, moved;
   unsigned active_count = 0;
+  bool broken = false;
 
   if (!shim->rings)
     return;
@@ -173,8 +177,15 @@ drain (struct shim *shim)
     dropped += load (&shim->rings[i].mapped->dropped);
   sequence = load (shim->sequence);
   for (unsigned i = 0; i < shim->rings_count; i++) {
-    shim->heads[i] = load (&shim->rings[i].mapped->head);
-    if (shim->heads[i] != shim->rings[i].tail)
+    struct ring *ring = &shim->rings[i];
+
+    shim->heads[i] = load (&ring->mapped->head);
+    if (shim->heads[i] - ring->tail > shim->records) {
+      broken = true;
+      ring->tail = shim->heads[i];
+      __atomic_store_n (&ring->mapped->tail, ring->tail, __ATOMIC_RELEASE);
+    }
+    else if (shim->heads[i] != ring->tail)
       shim->active[active_count++] = i;
   }
   moved = move_records (shim, sequence, active_count);
@@ -182,6 +193,11 @@ drain (struct shim *shim)
     tags_forget (shim->tags);
     moved += dropped - shim->dropped;
     shim->dropped = dropped;
+  }
+  if (broken) {
+    tags_forget (shim->tags);
+    atomic_store_explicit (&shim->done, sequence, memory_order_release);
+    return;
   }
   atomic_fetch_add_explicit (&shim->done, moved, memory_order_release);
 }

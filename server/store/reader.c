@@ -18,14 +18,16 @@ mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
     atomic_fetch_add_explicit (&segment->referenced, 1, memory_order_relaxed);
 }
 
-/* Is an object in memory as it was stored, where that is asked for? */
+/* Is an object in memory the one that its word says; and as it was stored,
+ * where that is asked for?
+ */
 static bool
 unharmed (struct store *store, const struct segment *segment,
           const struct object *object, uint64_t slot, slot_word word)
 {
-  if (!atomic_load_explicit (&store->verify, memory_order_relaxed)
-      || (word_is_of (word, slot, object)
-          && object_unharmed (object, segment->stamp)))
+  if (word_is_of (word, slot, object)
+      && (!atomic_load_explicit (&store->verify, memory_order_relaxed)
+          || object_unharmed (object, segment->stamp)))
     return true;
   errno = EIO;
   return false;

@@ -161,10 +161,10 @@ static void
 rebuild (struct recovery *r, struct listed *list)
 {
   struct store *store = r->store;
-  uint32_t frames_mark
-      = (uint32_t) atomic_load (&store->state->header->frames_mark);
 
   repair_all (r);
+  atomic_store (&store->state->header->segments_mark, r->mark);
+  atomic_store (&store->state->header->frames_mark, r->frames_mark);
   atomic_store (&store->segments.fresh, r->mark);
   /* The lowest on top of the free ones. */
   for (uint32_t number = r->mark; number-- > 0;)
@@ -173,8 +173,8 @@ rebuild (struct recovery *r, struct listed *list)
     else
       free_segment (store, number);
   list_segments (r, list);
-  arena_restore (&store->arena, frames_mark);
-  wipe_frames (store, frames_mark);
+  arena_restore (&store->arena, r->frames_mark);
+  wipe_frames (store, r->frames_mark);
   for (uint32_t i = 0; i < r->cgroups; ++i)
     if (r->same[i])
       atomic_store (&store->same[i], r->same[i]);
@@ -189,19 +189,90 @@ rebuild (struct recovery *r, struct listed *list)
 static int
 recover (struct recovery *r)
 {
-  uint32_t frames;
   struct listed *list;
 
   if (survey_slots (r) == -1 || survey_segments (r) == -1)
     return -1;
   if (r->to_repair > 0 && (repair_gather (r) == -1 || repair_check (r) == -1))
     return -1;
-  frames = (uint32_t) atomic_load (&r->store->state->header->frames_mark);
-  list = malloc (((size_t) frames + 1) * sizeof *list);
+  list = malloc (((size_t) r->frames_mark + 1) * sizeof *list);
   if (!list)
     return refuse (r->error, ENOMEM, "pool.state: out of memory");
   rebuild (r, list);
   free (list);
+  return 0;
+}
+
+/* MARK, of parts of so many BYTES from START on, or less: none can ever have
+ * been used that has no memory.  What is above is not looked at, since that
+ * alone would give it memory.
+ */
+static int
+lower_mark (struct recovery *r, void *start, uint64_t bytes, uint32_t *mark)
+{
+  size_t end;
+
+  if (region_resident_end (start, *mark * bytes, &end) == -1)
+    return refuse (r->error, errno, "pool.state: cannot look at %s: %s",
+                   r->store->state->path, strerror (errno));
+  if (*mark > (end + bytes - 1) / bytes)
+    *mark = (uint32_t) ((end + bytes - 1) / bytes);
+  return 0;
+}
+
+static int
+check_marks (struct recovery *r)
+{
+  const struct state_header *header = r->store->state->header;
+  uint64_t segments = atomic_load (&header->segments_mark);
+  uint64_t frames = atomic_load (&header->frames_mark);
+  uint64_t cgroups = atomic_load (&header->cgroups_mark);
+
+  if (segments > SEGMENTS_MOST)
+    return recovery_damaged (r, "a number of segments that cannot be,",
+                             segments);
+  if (frames > r->store->arena.frames)
+    return recovery_damaged (r, "a number of frames that cannot be,", frames);
+  if (cgroups > STORE_CGROUPS)
+    return recovery_damaged (r, "a number of cgroups that cannot be,", cgroups);
+  r->mark = (uint32_t) segments;
+  r->frames_mark = (uint32_t) frames;
+  if (lower_mark (r, r->store->state->table, sizeof (struct segment), &r->mark)
+      == -1)
+    return -1;
+  return lower_mark (r, r->store->state->arena, FRAME_BYTES, &r->frames_mark);
+}
+
+/* Is TEXT, in so much ROOM, one that ends? */
+static bool
+is_text (const char *text, size_t room)
+{
+  return text[0] != '\0' && memchr (text, '\0', room) != NULL;
+}
+
+/* What is said of the backings can be. */
+static int
+check_backings (struct recovery *r)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    const struct state_backing *record = state_backing (r->store->state, i);
+
+    if (!record)
+      continue;
+    if (!is_text (record->name, sizeof record->name)
+        || !is_text (record->place, sizeof record->place)
+        || record->kind > BACKING_NBD || record->encrypted > 1
+        || atomic_load (&record->size) % EXTENT_BYTES != 0
+        || atomic_load (&record->size) > INT64_MAX
+        || atomic_load (&record->mark) > 2 * SEGMENTS_MOST)
+      return recovery_damaged (r, "what is said of backing", i);
+    for (unsigned j = 0; j < i; ++j) {
+      const struct state_backing *other = state_backing (r->store->state, j);
+
+      if (other && strcmp (other->name, record->name) == 0)
+        return recovery_damaged (r, "the name of two backings, one of them", i);
+    }
+  }
   return 0;
 }
 
@@ -210,20 +281,14 @@ store_recover (struct store *store, char **error)
 {
   struct recovery r = { .store = store, .error = error };
   size_t found_bytes;
-  uint64_t mark;
   int result;
 
   *error = NULL;
   if (!store->state || !store->state->found)
     return 0;
   r.started = r.told = seconds ();
-  mark = atomic_load (&store->state->header->segments_mark);
-  if (mark > SEGMENTS_MOST)
-    return recovery_damaged (&r, "a number of segments that cannot be,", mark);
-  if (atomic_load (&store->state->header->cgroups_mark) > STORE_CGROUPS)
-    return recovery_damaged (&r, "a number of cgroups that cannot be,",
-                             atomic_load (&store->state->header->cgroups_mark));
-  r.mark = (uint32_t) mark;
+  if (check_marks (&r) == -1 || check_backings (&r) == -1)
+    return -1;
   found_bytes = ((size_t) r.mark + 1) * sizeof *r.found;
   r.found = region_reserve (found_bytes);
   r.same = calloc (SLOT_CGROUPS, sizeof *r.same);

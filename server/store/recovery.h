@@ -33,6 +33,7 @@ struct recovery {
   struct store *store;
   struct found *found;  /* by number of segment */
   uint32_t mark;        /* segments from here on were never used */
+  uint32_t frames_mark; /* frames likewise */
   uint64_t *same;       /* by cgroup */
   uint64_t pages;       /* that have an object */
   uint64_t all_same;    /* same-filled pages */

@@ -58,6 +58,29 @@ region_populate_read (void *start, size_t length)
 }
 
 int
+region_resident_end (void *start, size_t length, size_t *end)
+{
+  unsigned char resident[4096];
+  size_t pages = (length + MEMORY_PAGE - 1) / MEMORY_PAGE;
+
+  while (pages > 0) {
+    size_t count = (pages - 1) % sizeof resident + 1;
+
+    if (mincore ((char *) start + (pages - count) * MEMORY_PAGE,
+                 count * MEMORY_PAGE, resident)
+        == -1)
+      return -1;
+    for (; count > 0; --count, --pages)
+      if (resident[count - 1] & 1) {
+        *end = pages * MEMORY_PAGE;
+        return 0;
+      }
+  }
+  *end = 0;
+  return 0;
+}
+
+int
 region_populate (void *start, size_t length)
 {
   if (madvise (start, length, MADV_POPULATE_WRITE) == 0)

@@ -30,6 +30,12 @@ extern int region_release (void *start, size_t length);
 /* Make what is there at hand, for reading; it need not be whole pages. */
 extern void region_populate_read (void *start, size_t length);
 
+/* Where, in bytes from START, its last page ends that has memory now; 0: none
+ * has.  Looks from the end, so it is quick where that is near it.  Of a file
+ * that is mapped shared: that has memory in the file.  -1 with errno.
+ */
+extern int region_resident_end (void *start, size_t length, size_t *end);
+
 /* Back whole pages with memory now, for writing.  -1 with errno ENOMEM. */
 extern int region_populate (void *start, size_t length);
 

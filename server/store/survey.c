@@ -226,7 +226,7 @@ check_frame (struct recovery *r, uint32_t number, uint64_t frame, uint32_t tail)
 {
   struct arena *arena = &r->store->arena;
 
-  if (frame >= atomic_load (&r->store->state->header->frames_mark))
+  if (frame >= r->frames_mark)
     return recovery_damaged (r, "a frame that never was, of segment", number);
   if (atomic_load (&arena->segments[frame]))
     return recovery_damaged (r, "a frame that has two owners, of segment",
@@ -247,7 +247,8 @@ check_extent (struct recovery *r, uint32_t number, uint64_t place)
   if (place_backing (place) < STORE_BACKINGS)
     backing = state_backing (r->store->state, place_backing (place));
   if (!backing
-      || place_number (place) >= atomic_load (&backing->size) / EXTENT_BYTES)
+      || place_number (place) >= atomic_load (&backing->size) / EXTENT_BYTES
+      || place_number (place) >= atomic_load (&backing->mark))
     return recovery_damaged (r, "an extent that never was, of segment", number);
   return 0;
 }

@@ -6,6 +6,9 @@
  *
  * usage: TARGET [SECONDS [SEED]]
  *
+ * SECONDS is 5 if it is not given; where CI is set, and the address sanitizer
+ * looks on, 60.  An input that takes HANG seconds hangs.
+ *
  * The corpus is $srcdir/tests/fuzz/corpus/NAME of fuzz-NAME.  An input that
  * crashes is kept as tests/fuzz/crash-NAME in the build folder.
  */
@@ -25,6 +28,8 @@
 extern int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 #define SECONDS 5
+#define SECONDS_IN_CI 60
+#define HANG 300
 #define INPUTS 2048
 #define INPUT_MOST 8192
 
@@ -153,16 +158,29 @@ use (unsigned which, unsigned mutations)
   memcpy (input, corpus[which].data, input_size);
   for (unsigned i = 0; i < mutations; ++i)
     mutate_once ();
+  alarm (HANG);
   LLVMFuzzerTestOneInput (input, input_size);
+}
+
+static double
+usual_seconds (void)
+{
+  const char *ci = getenv ("CI"), *sanitizer = getenv ("SANITIZER");
+
+  return ci && strcmp (ci, "true") == 0 && sanitizer
+                 && strcmp (sanitizer, "address") == 0
+             ? SECONDS_IN_CI
+             : SECONDS;
 }
 
 int
 main (int argc, char *argv[])
 {
-  static const int ends[] = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+  static const int ends[]
+      = { SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM };
   const char *source = getenv ("srcdir"), *build = getenv ("builddir");
   const char *name = strrchr (argv[0], '/');
-  double until = argc > 1 ? strtod (argv[1], NULL) : SECONDS;
+  double until = argc > 1 ? strtod (argv[1], NULL) : usual_seconds ();
   char folder[512];
   unsigned long runs = 0;
 

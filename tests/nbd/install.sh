@@ -74,6 +74,12 @@ if type systemd-analyze >/dev/null 2>&1; then
   if grep -F tierswap.service "$tmp/verify.log"; then
     fail "systemd complains about the service"
   fi
+  # What a server of swap needs no less of; in tenths.
+  if systemd-analyze security --help 2>/dev/null | grep -q -e --offline; then
+    systemd-analyze security --offline=true --threshold=47 --no-pager \
+      "$unit" >"$tmp/exposure.log" 2>&1 ||
+      fail "the service is exposed more: $(tail -n 1 "$tmp/exposure.log")"
+  fi
 fi
 
 make -C "$builddir" uninstall "DESTDIR=$root" >"$tmp/uninstall.log" 2>&1
