@@ -43,11 +43,11 @@ pass_of (const struct writeback_command *command)
 static void
 write_all (struct writeback *w, struct pass *pass)
 {
-  uint64_t pages;
+  /* With those that a command of this second spared: they look younger. */
+  uint64_t pages = pick_pages (w->store, &pass->pick);
 
   pass->pages_before = w->own.pages;
   pass->pick.before = (uint32_t) pass_seconds ();
-  pages = pick_pages (w->store, &pass->pick);
   pass_run (w, pass);
   writeback_collect_all (w);
   if (w->own.pages - pass->pages_before >= pages)
