@@ -186,6 +186,21 @@ rebuild (struct recovery *r, struct listed *list)
                   atomic_load (&store->tiers[i].frames) + 2);
 }
 
+/* What was never used is as nothing was ever written there. */
+static int
+clear_unused (struct recovery *r)
+{
+  struct segment *table = r->store->state->table;
+  size_t end;
+
+  if (region_resident_end (table, SEGMENTS_MOST * sizeof *table, &end) == -1)
+    return refuse (r->error, errno, "pool.state: cannot look at %s: %s",
+                   r->store->state->path, strerror (errno));
+  if (end > r->mark * sizeof *table)
+    memset (&table[r->mark], 0, end - r->mark * sizeof *table);
+  return 0;
+}
+
 static int
 recover (struct recovery *r)
 {
@@ -198,6 +213,10 @@ recover (struct recovery *r)
   list = malloc (((size_t) r->frames_mark + 1) * sizeof *list);
   if (!list)
     return refuse (r->error, ENOMEM, "pool.state: out of memory");
+  if (clear_unused (r) == -1) {
+    free (list);
+    return -1;
+  }
   rebuild (r, list);
   free (list);
   return 0;
