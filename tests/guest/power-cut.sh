@@ -3,9 +3,9 @@
 # The disk of a backing loses its last writes: once under a server that goes on,
 # and once with the server killed at that moment and followed by another one,
 # which takes over its state. What the disk comes back with is what it had some
-# time before: older pages of the same slots, at the same places, among it. What
-# was written before that is right, what was written since is an I/O error and
-# never wrong; and with the writes back all of it is right.
+# time before: other pages at the same places, for their extents were used again.
+# What was written before that is right, what was written since is an I/O error
+# and never wrong; and with the writes back all of it is right.
 #   power-cut.sh MEBIBYTES
 . "$srcdir/tests/guest/functions.sh"
 size=$1
@@ -73,8 +73,8 @@ all_written () {
 put_to_sleep before $((size / 4)) -k mixed -s 1
 wait_until 120 "it is on the disk" all_written
 let_sleep
-# What is on the disk then, and is gone after: its slots and extents are used
-# again, by the same kind of pages in the same order.
+# What is on the disk then, and is gone after: its extents are used again, by the
+# same kind of pages in the same order.
 put_to_sleep gone $((size / 4)) -k random -o sequential -s 2
 wait_until 120 "it is on the disk" all_written
 copy bs=1M
