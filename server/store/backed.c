@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/message.h"
 #include "store/append.h"
 #include "store/group.h"
 
@@ -105,6 +106,20 @@ promote (struct store *store, struct worker *worker, const struct backed *one,
     store_release (store, one->word);
 }
 
+void
+backed_wrong (struct store *store, unsigned index)
+{
+  struct store_backing *backing = &store->backings[index];
+
+  atomic_fetch_add (&backing->checksum_errors, 1);
+  if (!atomic_exchange (&backing->told_wrong, true))
+    message (MESSAGE_ERROR,
+             "backing \"%s\": what was read is not what was written there, "
+             "which was changed or never came to the disk; the pages concerned "
+             "read as errors (further ones are only counted)",
+             backing_name (atomic_load (&backing->backing)));
+}
+
 /* Check an object that was read, and make its page. */
 static int
 unpack (struct store *store, struct worker *worker, const struct backed *one)
@@ -124,7 +139,7 @@ unpack (struct store *store, struct worker *worker, const struct backed *one)
   }
   if (!word_is_of (one->word, one->slot, object)
       || !object_unharmed (object, segment->stamp)) {
-    atomic_fetch_add (&backing->checksum_errors, 1);
+    backed_wrong (store, place_backing (one->place));
     errno = EIO;
     return -1;
   }

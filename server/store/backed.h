@@ -48,4 +48,9 @@ extern int backed_read_one (struct store *store, struct worker *worker,
 
 extern void backed_free (struct backed_reads *reads);
 
+/* Count, and the first time tell, that what was read from the backing of this
+ * INDEX is not what was written to it.
+ */
+extern void backed_wrong (struct store *store, unsigned index);
+
 #endif /* TIERSWAP_BACKED_H */

@@ -173,6 +173,16 @@ mend (const struct append *list, unsigned count, const void *at, uint32_t stamp,
   return false;
 }
 
+bool
+damage_is_mendable (const struct object *at, uint64_t slot, slot_word word,
+                    uint32_t stamp)
+{
+  const struct append page = { .slot = slot, .expected = word };
+  unsigned char room[OBJECT_ROOM] __attribute__ ((aligned (2)));
+
+  return slot_pages (word) == 1 && mend (&page, 1, at, stamp, room);
+}
+
 /* In place of the pages of LIST: what says that they are lost. */
 static void
 give_up (struct append *list, unsigned count, unsigned char *room)

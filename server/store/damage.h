@@ -21,6 +21,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/slot.h"
+
+struct object;
 struct store;
 
 /* Segments that may wait to be looked at. */
@@ -47,6 +50,12 @@ extern bool damage_waits (struct store *store);
  * will.  By one thread at a time, the cleaner's lock of a round is held.
  */
 extern void damage_look (struct store *store, bool at_rest);
+
+/* Is the object AT right once its header says what WORD of SLOT says?  Of a
+ * page alone: a group is not read by a header in doubt.
+ */
+extern bool damage_is_mendable (const struct object *at, uint64_t slot,
+                                slot_word word, uint32_t stamp);
 
 /* The page of SLOT, in memory, cannot be read: say so, the first time. */
 extern void damage_tell (struct store *store, uint64_t slot);

@@ -95,6 +95,7 @@ struct store_backing {
    */
   _Atomic uint32_t leaving;
   _Atomic uint64_t checksum_errors;
+  _Atomic bool told_wrong; /* there was one */
 };
 
 /* Writers that wait for frames. */

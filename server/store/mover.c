@@ -216,7 +216,7 @@ end_load (struct mover *mover, struct move *move)
   struct moved *moved = &move->moved;
 
   if (moved->error == 0 && !frame_valid (store, move)) {
-    atomic_fetch_add (&store->backings[moved->backing].checksum_errors, 1);
+    backed_wrong (store, moved->backing);
     moved->error = EIO;
   }
   if (moved->error == 0) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "store/damage.h"
 #include "store/group.h"
 #include "store/page.h"
 #include "store/reader.h"
@@ -18,8 +19,8 @@ mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
     atomic_fetch_add_explicit (&segment->referenced, 1, memory_order_relaxed);
 }
 
-/* Is an object in memory the one that its word says; and as it was stored,
- * where that is asked for?
+/* Is an object in memory the one that its word says, at least by its checksum;
+ * and as it was stored, where that is asked for?
  */
 static bool
 unharmed (struct store *store, const struct segment *segment,
@@ -28,6 +29,8 @@ unharmed (struct store *store, const struct segment *segment,
   if (word_is_of (word, slot, object)
       && (!atomic_load_explicit (&store->verify, memory_order_relaxed)
           || object_unharmed (object, segment->stamp)))
+    return true;
+  if (damage_is_mendable (object, slot, word, segment->stamp))
     return true;
   errno = EIO;
   return false;

@@ -19,6 +19,8 @@ guest_tests = \
 	tests/guest/test-full-uml.sh \
 	tests/guest/test-killed-backing-uml.sh \
 	tests/guest/test-faulty-device-uml.sh \
+	tests/guest/test-power-cut-uml.sh \
+	tests/guest/test-soak-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
@@ -36,7 +38,8 @@ long_guest_tests = \
 	tests/guest/test-killed-backing-qemu.sh \
 	tests/guest/test-upgrade-uml.sh \
 	tests/guest/test-restart-uml.sh \
-	tests/guest/test-restart-qemu.sh
+	tests/guest/test-restart-qemu.sh \
+	tests/guest/test-power-cut-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/cgroups-unit.sh \
@@ -48,13 +51,18 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/functions.sh \
 	tests/guest/init \
 	tests/guest/killed-backing.sh \
+	tests/guest/power-cut.sh \
 	tests/guest/restart.sh \
 	tests/guest/run-guest \
 	tests/guest/shim.sh \
+	tests/guest/soak.sh \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
 	tests/guest/supervised.sh \
 	tests/guest/upgrade.sh \
+	tests/guest/test-restart-qemu.sh \
+	tests/guest/test-restart-uml.sh \
+	tests/guest/test-soak-qemu.sh \
 	tests/guest/with-module.sh \
 	tests/guest/writeback.sh \
 	tests/guest/zero-free-and-control.sh \
@@ -66,5 +74,7 @@ check-guest:
 
 .PHONY: check-guest-long
 check-guest-long: all
-	@$(AM_TESTS_ENVIRONMENT) for test in $(long_guest_tests); do \
+	@$(AM_TESTS_ENVIRONMENT) \
+	export SOAK_SECONDS="$${SOAK_SECONDS:-3600}" TEST_LIMIT=9000; \
+	for test in $(long_guest_tests) tests/guest/test-soak-uml.sh; do \
 	  echo "== $$test"; $(LOG_COMPILER) $(srcdir)/$$test || exit; done

@@ -20,11 +20,14 @@ module=$1
 size=$2
 seconds=$3
 rounds=$(((seconds + 119) / 120))
-[ "$rounds" -ge 3 ] || rounds=3
+[ "$rounds" -ge 2 ] || rounds=2
 length=$((seconds / rounds))
 # What may be resident at a later quiet point beyond the first one: the malloc
 # arenas of threads, and pages of programs and libraries not used until then.
 bound=$((2 << 10)) # KiB
+# Each of the four threads that serve the kernel has a ring of its own for the
+# backings, from when it first reads from them.
+rings=4
 device_size=$((size * 4))
 need stress-ng stress-ng
 shim=
@@ -49,9 +52,9 @@ configure () {
   cat > "$conf" <<CONF
 size = "${device_size}M"
 pool { limit = "${size}M"  wipe = true }
-tier "fast"  { prio = 1  codec = "lz4"  limit = "$((size / 2))M"  demote_age = 8 }
+tier "fast"  { prio = 1  codec = "lz4"  limit = "$((size / 2))M"  demote_age = 5 }
 tier "dense" { prio = 2  codec = "zstd"  level = 1 }
-writeback { high = 70  low = 50  age = 6 }
+writeback { high = 70  low = 50  age = 4 }
 $(printf '%s\n' "$@")
 CONF
 }
@@ -185,7 +188,7 @@ round () {
       0) ctl writeback max=4M > /dev/null ;;
       1) configure "$near" && ctl reload ;;
       2) ctl compact > /dev/null ;;
-      3) ctl set tier/dense/level $((RANDOM % 3 + 1)) > /dev/null ;;
+      3) ctl set tier.dense.level $((RANDOM % 3 + 1)) > /dev/null ;;
       4) configure "$near" "$far" && ctl reload ;;
     esac
     if [ "$SECONDS" -ge "$next" ]; then
@@ -198,13 +201,12 @@ round () {
 }
 
 is_cold () {
-  [ $((cold_tries = ${cold_tries:-0} + 1)) != 30 ] || stats -c .
   stats_say '([.tiers[].pages] | add) == 0 and (.backings | length) == 2'
 }
 
-as_many () {
+no_more_than () {
   look
-  [ "$descriptors $threads" = "$1" ]
+  [ "$descriptors" -le "$1" ] && [ "$threads" -le "$2" ]
 }
 
 # Sets $resident, ...: with all that takes room on the backings.
@@ -231,7 +233,7 @@ mount -t cgroup2 cgroup2 "$cgroups"
 echo +memory > "$cgroups/cgroup.subtree_control"
 [ -z "$shim" ] || echo +io > "$cgroups/cgroup.subtree_control"
 configure "$near" "$far"
-start_server "$builddir/nbdkit" tierswap "$conf" control="$control" \
+start_server "$builddir/nbdkit" -t 1 tierswap "$conf" control="$control" \
   ${shim:+shim="$shim"}
 # Each slot's word and pattern: the tables are as large then as they ever are.
 (yes pattern 2> /dev/null || :) | head -c "${device_size}M" \
@@ -251,8 +253,8 @@ number=0
 round
 quiet_point "the warm-up"
 first_resident=$resident
-first_stored=$stored
-first="$descriptors $threads"
+first_descriptors=$descriptors
+first_threads=$threads
 points=
 for ((number = 1; number <= rounds; number++)); do
   round
@@ -260,20 +262,25 @@ for ((number = 1; number <= rounds; number++)); do
   points+="$number $((resident - first_resident)) "
   # A connection that asked for the statistics may be just ending.
   wait_until 60 "there are as many descriptors and threads as before" \
-    as_many "$first"
-  # What the system itself has swapped out beside the sleeper's pages.
-  [ $((stored > first_stored ? stored - first_stored : first_stored - stored)) \
-      -le $((first_stored / 4)) ] \
-    || fail "$stored pages are stored, not $first_stored: nothing to compare"
+    no_more_than $((first_descriptors + rings)) "$first_threads"
+  # Beside the sleeper's: what the system has swapped out, and what the kernel
+  # does not need any more and has not discarded yet.
+  [ "$stored" -ge $((size / 4 * 256)) ] || fail "only $stored pages are stored"
   [ $((resident - first_resident)) -le "$bound" ] \
     || fail "$resident KiB are resident, not $first_resident"
 done
 say "KiB resident more than after the warm-up, by round: $points"
 
 wake_up
-swap_off
+run swapoff "$device"
+swapped=
+# Swapping off discards nothing.
+blkdiscard "$device"
+run nbd-client -d "$device"
+attached=
 report "swapped off"
-check_stats '.device.pages_stored == 0'
+check_stats '.device.pages_stored == 0' \
+  '[.backings[].pages, .tiers[].pages] | add == 0'
 check
 kill -0 "$server" || fail "the server is gone"
 dmesg > "$TMPDIR/dmesg"
