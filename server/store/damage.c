@@ -178,9 +178,12 @@ damage_is_mendable (const struct object *at, uint64_t slot, slot_word word,
                     uint32_t stamp)
 {
   const struct append page = { .slot = slot, .expected = word };
+  uint64_t end = (uint64_t) slot_units (word) * OBJECT_UNIT + OBJECT_HEADER
+                 + slot_length (word);
   unsigned char room[OBJECT_ROOM] __attribute__ ((aligned (2)));
 
-  return slot_pages (word) == 1 && mend (&page, 1, at, stamp, room);
+  return slot_pages (word) == 1 && slot_length (word) <= PAGE_BYTES
+         && end <= FRAME_BYTES && mend (&page, 1, at, stamp, room);
 }
 
 /* In place of the pages of LIST: what says that they are lost. */
