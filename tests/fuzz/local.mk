@@ -94,7 +94,7 @@ fuzz_state_sources = \
 	$(srcdir)/server/backing/*.c \
 	$(srcdir)/server/store/*.c \
 	$(srcdir)/server/policy/backings.c \
-	$(srcdir)/server/policy/writeback.c \
+	$(srcdir)/server/policy/writeback*.c \
 	$(srcdir)/server/policy/cgroups.c \
 	$(srcdir)/server/policy/cgroup-rules.c \
 	$(srcdir)/server/policy/cgroup-table.c \
@@ -112,7 +112,7 @@ fuzz_tags_sources = \
 	$(srcdir)/server/backing/*.c \
 	$(srcdir)/server/store/*.c \
 	$(srcdir)/server/policy/backings.c \
-	$(srcdir)/server/policy/writeback.c \
+	$(srcdir)/server/policy/writeback*.c \
 	$(srcdir)/server/policy/cgroups.c \
 	$(srcdir)/server/policy/cgroup-rules.c \
 	$(srcdir)/server/policy/cgroup-table.c \
