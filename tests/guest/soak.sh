@@ -182,7 +182,7 @@ round () {
   local end=$((SECONDS + length)) next=$((SECONDS + 2)) steps=0
   start_load "$length"
   wait_until 600 "the steady program waits" test -e "$TMPDIR/steady"
-  while [ "$SECONDS" -lt "$end" ]; do
+  while [ "$steps" = 0 ] || [ "$SECONDS" -lt "$end" ]; do
     visit
     case $((steps++ % 6)) in
       0) ctl writeback max=4M > /dev/null ;;
