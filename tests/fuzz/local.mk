@@ -94,7 +94,10 @@ fuzz_state_sources = \
 	$(srcdir)/server/backing/*.c \
 	$(srcdir)/server/store/*.c \
 	$(srcdir)/server/policy/backings.c \
-	$(srcdir)/server/policy/writeback*.c \
+	$(srcdir)/server/policy/writeback.c \
+	$(srcdir)/server/policy/pass.c \
+	$(srcdir)/server/policy/relief.c \
+	$(srcdir)/server/policy/drain.c \
 	$(srcdir)/server/policy/cgroups.c \
 	$(srcdir)/server/policy/cgroup-rules.c \
 	$(srcdir)/server/policy/cgroup-table.c \
@@ -112,7 +115,10 @@ fuzz_tags_sources = \
 	$(srcdir)/server/backing/*.c \
 	$(srcdir)/server/store/*.c \
 	$(srcdir)/server/policy/backings.c \
-	$(srcdir)/server/policy/writeback*.c \
+	$(srcdir)/server/policy/writeback.c \
+	$(srcdir)/server/policy/pass.c \
+	$(srcdir)/server/policy/relief.c \
+	$(srcdir)/server/policy/drain.c \
 	$(srcdir)/server/policy/cgroups.c \
 	$(srcdir)/server/policy/cgroup-rules.c \
 	$(srcdir)/server/policy/cgroup-table.c \
