@@ -39,7 +39,8 @@
 
 extern int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
-static char said[256]; /* the last message */
+static char said[256];         /* the last message */
+static _Atomic bool set_aside; /* a segment, as was said */
 
 #define PROMISE(truth)                                                         \
   do {                                                                         \
@@ -116,6 +117,8 @@ be_quiet (enum message_kind kind, const char *text)
 {
   (void) kind;
   snprintf (said, sizeof said, "%s", text);
+  if (strstr (text, "is set aside"))
+    set_aside = true;
   PROMISE (text[0] != '\0' && !strchr (text, '\n'));
 }
 
@@ -733,6 +736,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   put_areas (memory, memory_length, areas, areas_count);
   put_areas (far_file, EXTENTS * EXTENT_BYTES, far_areas, far_areas_count);
   memset (&harm, 0, sizeof harm);
+  set_aside = false;
   for (size_t i = 2; i + 12 <= size && damages < DAMAGES; i += 12, ++damages) {
     struct blow damage = { .part = data[i] & 31,
                            .way = data[i] >> 5,
