@@ -21,6 +21,7 @@ guest_tests = \
 	tests/guest/test-faulty-device-uml.sh \
 	tests/guest/test-power-cut-uml.sh \
 	tests/guest/test-soak-uml.sh \
+	tests/guest/test-service-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
@@ -39,7 +40,8 @@ long_guest_tests = \
 	tests/guest/test-upgrade-uml.sh \
 	tests/guest/test-restart-uml.sh \
 	tests/guest/test-restart-qemu.sh \
-	tests/guest/test-power-cut-qemu.sh
+	tests/guest/test-power-cut-qemu.sh \
+	tests/guest/test-service-qemu.sh
 EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/attach.sh \
 	tests/guest/cgroups-unit.sh \
@@ -54,6 +56,7 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/power-cut.sh \
 	tests/guest/restart.sh \
 	tests/guest/run-guest \
+	tests/guest/service.sh \
 	tests/guest/shim.sh \
 	tests/guest/soak.sh \
 	tests/guest/swap.sh \
