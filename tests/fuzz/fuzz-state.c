@@ -626,15 +626,17 @@ check_at_rest (struct store *store)
 }
 
 /* The store's own check finds nothing wrong, but for the bytes of objects that
- * were damaged, and for words that point at an object of the backing, which is
- * looked at only when it comes from there: LATER.
+ * were damaged, and for words that point at an object of the backing, or its
+ * header made anew there, which is looked at only when it comes from there:
+ * LATER.
  */
 static void
 check_tables (struct store *store, bool later)
 {
   PROMISE (check_at_rest (store)
            || (harm.objects && strstr (said, "wrong checksum"))
-           || (harm.far && later && strstr (said, "another slot's object")));
+           || ((harm.far || harm.forged) && later
+               && strstr (said, "another slot's object")));
 }
 
 static bool
