@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,11 +263,18 @@ check_marks (struct recovery *r)
   return lower_mark (r, r->store->state->arena, FRAME_BYTES, &r->frames_mark);
 }
 
-/* Is TEXT, in so much ROOM, one that ends? */
+/* Is TEXT, in so much ROOM, one that ends, and such as a configuration may have
+ * (config-text.c)?  It is said to people as it is.
+ */
 static bool
 is_text (const char *text, size_t room)
 {
-  return text[0] != '\0' && memchr (text, '\0', room) != NULL;
+  size_t length = strnlen (text, room);
+
+  for (size_t i = 0; i < length; ++i)
+    if (iscntrl ((unsigned char) text[i]))
+      return false;
+  return length > 0 && length < room;
 }
 
 /* What is said of the backings can be. */

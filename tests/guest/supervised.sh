@@ -55,12 +55,15 @@ supervise_server () {
   wait_until 120 "it is swapped on" is_swapped_on
 }
 
-# start_programs: three of a third of $size MiB each, held to a third of that.
+# start_programs: three of a third of $size MiB each, held to a third of that; by
+# memory.high, for with all of its memory on the way to a server that is gone, a
+# program at memory.max would be killed.
 start_programs () {
   local i
   program=
   for i in 1 2 3; do
-    make_cgroup "held$i" $((size / 9))
+    make_cgroup "held$i" "$size"
+    echo "$((size / 9))M" > "$cgroups/held$i/memory.high"
     (
       echo "$BASHPID" > "$cgroups/held$i/cgroup.procs"
       exec "$touch_pages" -k mixed -s "$i" -w "$waiting$i" \
