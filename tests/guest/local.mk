@@ -22,6 +22,8 @@ guest_tests = \
 	tests/guest/test-power-cut-uml.sh \
 	tests/guest/test-soak-uml.sh \
 	tests/guest/test-service-uml.sh \
+	tests/guest/test-restart-uml.sh \
+	tests/guest/test-upgrade-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
@@ -37,8 +39,6 @@ TESTS += $(guest_tests)
 long_guest_tests = \
 	tests/guest/test-writeback-qemu.sh \
 	tests/guest/test-killed-backing-qemu.sh \
-	tests/guest/test-upgrade-uml.sh \
-	tests/guest/test-restart-uml.sh \
 	tests/guest/test-restart-qemu.sh \
 	tests/guest/test-power-cut-qemu.sh \
 	tests/guest/test-service-qemu.sh
@@ -63,8 +63,6 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/swapoff.sh \
 	tests/guest/supervised.sh \
 	tests/guest/upgrade.sh \
-	tests/guest/test-restart-qemu.sh \
-	tests/guest/test-restart-uml.sh \
 	tests/guest/test-soak-qemu.sh \
 	tests/guest/with-module.sh \
 	tests/guest/writeback.sh \
