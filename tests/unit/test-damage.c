@@ -392,6 +392,18 @@ test_live_count (void **state)
   rig_stop (rig);
 }
 
+/* Every so many pages.  Memory fails whenever it likes; what does it here is a
+ * thread, which others must know of.
+ */
+static void
+damage_each (struct rig *rig, unsigned step, unsigned *count)
+{
+  pthread_mutex_lock (&rig->store->cleaner.round);
+  for (unsigned i = 7; i < PAGES; i += step)
+    damage (rig, i, (*count)++);
+  pthread_mutex_unlock (&rig->store->cleaner.round);
+}
+
 /* By themselves: the cleaner, demotion and writeback each come upon it, go on,
  * and it is mended.
  */
@@ -408,8 +420,7 @@ test_by_themselves (void **state)
   rig_write (rig, 0, PAGES, PAGE_TEXT, &usual);
   pick_seal (rig->store, &everything);
   rig_wait (atomic_load (&rig->store->cleaner.asleep));
-  for (unsigned i = 7; i < PAGES; i += 400)
-    damage (rig, i, count++);
+  damage_each (rig, 400, &count);
   /* Many that wait to be looked at keep it from the others for that time. */
   rig_wait ((demote (rig, 1), store_get_statistics (rig->store, &s),
              s.pages_mended == count));
@@ -417,8 +428,7 @@ test_by_themselves (void **state)
   demote (rig, 1);
 
   /* Writeback takes segments as they are, or packs what is live in them. */
-  for (unsigned i = 7; i < PAGES; i += 200)
-    damage (rig, i, count++);
+  damage_each (rig, 200, &count);
   for (unsigned i = 0; i < PAGES / 2; i += 40)
     trim (rig, i);
   rig_age (rig, 0, PAGES, 2000);
