@@ -76,23 +76,12 @@ tests/fuzz/fuzz-object: $(fuzz_object_sources)
 	  $(AM_CPPFLAGS) -o $@ $(fuzz_object_sources) $(ZSTD_LIBS) $(LZ4_LIBS) \
 	  -pthread
 
-fuzz_requests_sources = \
-	$(srcdir)/tests/fuzz/fuzz-requests.c \
+# The store and what is below it; and with the writeback thread.
+fuzz_store_sources = \
 	$(srcdir)/server/common/*.c \
 	$(srcdir)/server/backing/*.c \
 	$(srcdir)/server/store/*.c
-tests/fuzz/fuzz-requests: $(srcdir)/tests/fuzz/fuzz-requests.c
-	$(AM_V_at)$(MKDIR_P) $(@D)
-	$(AM_V_CCLD)$(FUZZ_CC) $(FUZZ_CFLAGS) $(DEFS) $(DEFAULT_INCLUDES) \
-	  $(AM_CPPFLAGS) -o $@ $(fuzz_requests_sources) $(ZSTD_LIBS) \
-	  $(LZ4_LIBS) $(URING_LIBS) $(LIBNBD_LIBS) $(CRYPTO_LIBS) -pthread
-
-fuzz_state_sources = \
-	$(srcdir)/tests/fuzz/fuzz-state.c \
-	$(srcdir)/tests/unit/pages.c \
-	$(srcdir)/server/common/*.c \
-	$(srcdir)/server/backing/*.c \
-	$(srcdir)/server/store/*.c \
+fuzz_writeback_sources = $(fuzz_store_sources) \
 	$(srcdir)/server/policy/backings.c \
 	$(srcdir)/server/policy/writeback.c \
 	$(srcdir)/server/policy/pass.c \
@@ -102,6 +91,20 @@ fuzz_state_sources = \
 	$(srcdir)/server/policy/cgroup-rules.c \
 	$(srcdir)/server/policy/cgroup-table.c \
 	$(srcdir)/server/policy/cgroup-tree.c
+
+fuzz_requests_sources = \
+	$(srcdir)/tests/fuzz/fuzz-requests.c \
+	$(fuzz_store_sources)
+tests/fuzz/fuzz-requests: $(srcdir)/tests/fuzz/fuzz-requests.c
+	$(AM_V_at)$(MKDIR_P) $(@D)
+	$(AM_V_CCLD)$(FUZZ_CC) $(FUZZ_CFLAGS) $(DEFS) $(DEFAULT_INCLUDES) \
+	  $(AM_CPPFLAGS) -o $@ $(fuzz_requests_sources) $(ZSTD_LIBS) \
+	  $(LZ4_LIBS) $(URING_LIBS) $(LIBNBD_LIBS) $(CRYPTO_LIBS) -pthread
+
+fuzz_state_sources = \
+	$(srcdir)/tests/fuzz/fuzz-state.c \
+	$(srcdir)/tests/unit/pages.c \
+	$(fuzz_writeback_sources)
 tests/fuzz/fuzz-state: $(srcdir)/tests/fuzz/fuzz-state.c
 	$(AM_V_at)$(MKDIR_P) $(@D)
 	$(AM_V_CCLD)$(FUZZ_CC) $(FUZZ_CFLAGS) $(DEFS) $(DEFAULT_INCLUDES) \
@@ -111,18 +114,7 @@ tests/fuzz/fuzz-state: $(srcdir)/tests/fuzz/fuzz-state.c
 
 fuzz_tags_sources = \
 	$(srcdir)/tests/fuzz/fuzz-tags.c \
-	$(srcdir)/server/common/*.c \
-	$(srcdir)/server/backing/*.c \
-	$(srcdir)/server/store/*.c \
-	$(srcdir)/server/policy/backings.c \
-	$(srcdir)/server/policy/writeback.c \
-	$(srcdir)/server/policy/pass.c \
-	$(srcdir)/server/policy/relief.c \
-	$(srcdir)/server/policy/drain.c \
-	$(srcdir)/server/policy/cgroups.c \
-	$(srcdir)/server/policy/cgroup-rules.c \
-	$(srcdir)/server/policy/cgroup-table.c \
-	$(srcdir)/server/policy/cgroup-tree.c \
+	$(fuzz_writeback_sources) \
 	$(srcdir)/server/policy/write.c \
 	$(srcdir)/server/policy/shim.c \
 	$(srcdir)/server/policy/shim-bpf.c \

@@ -36,10 +36,6 @@ says () {
   grep -qE -- "$pattern" /tmp/out || fail "$* does not say '$pattern'"
 }
 
-is_swapped_on () {
-  grep -q "^$device " /proc/swaps
-}
-
 is_connected () {
   [ -e "/sys/block/${device##*/}/pid" ]
 }

@@ -206,6 +206,10 @@ swap_on () {
   swapped=yes
 }
 
+is_swapped_on () {
+  grep -q "^$device " /proc/swaps
+}
+
 swap_off () {
   run swapoff "$device"
   swapped=

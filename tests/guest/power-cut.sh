@@ -59,9 +59,6 @@ supervisor=$!
 # When it ends it swaps off and ends the server, too.
 helpers+=("$supervisor")
 
-is_swapped_on () {
-  grep -q "^$device " /proc/swaps
-}
 wait_until 120 "it is swapped on" is_swapped_on
 
 all_written () {

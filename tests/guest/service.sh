@@ -59,10 +59,6 @@ start () {
   }
   systemctl is-active tierswap.service
 }
-is_swapped_on () {
-  grep -q "^$device " /proc/swaps
-}
-
 start
 is_swapped_on || fail "it is started, and $device is not swapped on"
 ctl status

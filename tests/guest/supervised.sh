@@ -39,10 +39,6 @@ END
 
 near="backing \"near\" { prio = 1  path = \"$memory/near.img\"  size = \"8M\" }"
 
-is_swapped_on () {
-  grep -q "^$device " /proc/swaps
-}
-
 # supervise_server [WORD...]: with these words for tierswapctl supervise.
 supervise_server () {
   load_nbd

@@ -171,6 +171,20 @@ rig_count (struct rig *rig, unsigned first, unsigned count, int where)
 }
 
 void
+rig_trim (struct rig *rig, unsigned page)
+{
+  assert_int_equal (
+      store_trim (rig->store, PAGE_BYTES, (uint64_t) page * PAGE_BYTES), 0);
+  rig->pages[page].kind = PAGE_ZERO;
+}
+
+slot_word
+rig_word (struct rig *rig, unsigned page)
+{
+  return slots_load (&rig->store->slots, page) & ~SLOT_REFERENCED;
+}
+
+void
 rig_age (struct rig *rig, unsigned first, unsigned count, unsigned seconds)
 {
   bool *done = calloc (segments_high_water (&rig->store->segments), 1);

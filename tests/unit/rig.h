@@ -61,6 +61,12 @@ extern int rig_where (struct rig *rig, unsigned page);
 extern unsigned rig_count (struct rig *rig, unsigned first, unsigned count,
                            int where);
 
+/* Trim one page. */
+extern void rig_trim (struct rig *rig, unsigned page);
+
+/* The slot word of a page, but for whether it was read. */
+extern slot_word rig_word (struct rig *rig, unsigned page);
+
 /* Make the segments of the range look so many seconds older. */
 extern void rig_age (struct rig *rig, unsigned first, unsigned count,
                      unsigned seconds);

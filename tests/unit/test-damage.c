@@ -36,16 +36,10 @@ start (bool rests)
   return rig;
 }
 
-static slot_word
-word_at (struct rig *rig, unsigned page)
-{
-  return slots_load (&rig->store->slots, page) & ~SLOT_REFERENCED;
-}
-
 static struct object *
 object_of (struct rig *rig, unsigned page)
 {
-  slot_word word = word_at (rig, page);
+  slot_word word = rig_word (rig, page);
   uint64_t place = atomic_load (
       &store_segment (rig->store, (uint32_t) slot_segment (word))->place);
 
@@ -81,7 +75,7 @@ static void
 damage (struct rig *rig, unsigned page, unsigned bit)
 {
   struct object *object = object_of (rig, page);
-  slot_word word = word_at (rig, page);
+  slot_word word = rig_word (rig, page);
   unsigned bits = header_bits (object);
 
   for (;; ++bit) {
@@ -98,14 +92,6 @@ destroy (struct rig *rig, unsigned page, unsigned bit)
 {
   object_of (rig, page)->bytes[2] ^= 0x10;
   damage (rig, page, bit);
-}
-
-static void
-trim (struct rig *rig, unsigned page)
-{
-  assert_int_equal (
-      store_trim (rig->store, PAGE_BYTES, (uint64_t) page * PAGE_BYTES), 0);
-  rig->pages[page].kind = PAGE_ZERO;
 }
 
 static void
@@ -159,7 +145,7 @@ make_sparse (struct rig *rig, const bool *keep)
 {
   for (unsigned i = 0; i < PAGES; ++i)
     if (i / 2 % 2 && !keep[i])
-      trim (rig, i);
+      rig_trim (rig, i);
   pick_seal (rig->store, &everything);
 }
 
@@ -216,7 +202,7 @@ live_members (struct rig *rig, unsigned page)
   unsigned count = 0;
 
   for (unsigned i = page / 4 * 4; i < page / 4 * 4 + 4; ++i)
-    count += word_at (rig, i) == word_at (rig, page);
+    count += rig_word (rig, i) == rig_word (rig, page);
   return count;
 }
 
@@ -238,9 +224,9 @@ test_groups (void **state)
       damaged[j] = i % 40 == 4 || j % 4 != 1;
   make_sparse (rig, damaged);
   for (unsigned i = 4; i < PAGES; i += 20)
-    if (slot_pages (word_at (rig, i)) > 1) {
+    if (slot_pages (rig_word (rig, i)) > 1) {
       if (!damaged[i + 1])
-        trim (rig, i + 1);
+        rig_trim (rig, i + 1);
       damage (rig, i, count++);
       pages += live_members (rig, i);
       /* A group is read by its header: not at all, for now. */
@@ -276,7 +262,7 @@ lose (unsigned group, const struct store_placement *placement)
   make_sparse (rig, damaged);
   for (unsigned i = 8; i < PAGES; i += 44) {
     for (unsigned j = i / 4 * 4; j < i / 4 * 4 + 4; ++j)
-      if (word_at (rig, j) == word_at (rig, i))
+      if (rig_word (rig, j) == rig_word (rig, i))
         lost[j] = true;
     destroy (rig, i, i);
   }
@@ -342,7 +328,7 @@ test_many (void **state)
   }
   for (unsigned i = 0; i < SEGMENTS * EACH; ++i)
     if (i % EACH % 2)
-      trim (rig, i);
+      rig_trim (rig, i);
   for (unsigned i = 0; i < SEGMENTS; ++i)
     damage (rig, i * EACH + 20, i);
   do {
@@ -375,7 +361,7 @@ test_live_count (void **state)
   rig_write (rig, 0, PAGES, PAGE_HALF, &usual);
   make_sparse (rig, none);
   segment
-      = store_segment (rig->store, (uint32_t) slot_segment (word_at (rig, 0)));
+      = store_segment (rig->store, (uint32_t) slot_segment (rig_word (rig, 0)));
   atomic_fetch_add (&segment->control, UINT64_C (4) << CONTROL_LIVE_SHIFT);
   compact (rig);
   damage_look (rig->store, true);
@@ -430,7 +416,7 @@ test_by_themselves (void **state)
   /* Writeback takes segments as they are, or packs what is live in them. */
   damage_each (rig, 200, &count);
   for (unsigned i = 0; i < PAGES / 2; i += 40)
-    trim (rig, i);
+    rig_trim (rig, i);
   rig_age (rig, 0, PAGES, 2000);
   writeback_configure (rig->writeback, &config);
   rig_wait ((rig_settle (rig), store_get_statistics (rig->store, &s),

@@ -37,17 +37,11 @@ stop (struct rig *rig)
   rig_stop (rig);
 }
 
-static slot_word
-word_at (struct rig *rig, unsigned page)
-{
-  return slots_load (&rig->store->slots, page) & ~SLOT_REFERENCED;
-}
-
 /* Pages that share the object of one, 0 if it has none. */
 static unsigned
 group_at (struct rig *rig, unsigned page)
 {
-  slot_word word = word_at (rig, page);
+  slot_word word = rig_word (rig, page);
 
   return slot_is_object (word) ? slot_pages (word) : 0;
 }
@@ -55,7 +49,7 @@ group_at (struct rig *rig, unsigned page)
 static unsigned
 tier_at (struct rig *rig, unsigned page)
 {
-  uint32_t segment = (uint32_t) slot_segment (word_at (rig, page));
+  uint32_t segment = (uint32_t) slot_segment (rig_word (rig, page));
 
   return owner_tier (atomic_load (&store_segment (rig->store, segment)->owner));
 }
@@ -111,20 +105,12 @@ check_ranges (struct rig *rig, unsigned first, unsigned count)
   free (back);
 }
 
-static void
-trim (struct rig *rig, unsigned page)
-{
-  assert_int_equal (
-      store_trim (rig->store, PAGE_BYTES, (uint64_t) page * PAGE_BYTES), 0);
-  rig->pages[page].kind = PAGE_ZERO;
-}
-
 /* Was a page read that shares an object with this one? */
 static bool
 read_with (struct rig *rig, unsigned page)
 {
   for (unsigned i = page / 4 * 4; i < page / 4 * 4 + 4; ++i)
-    if (word_at (rig, i) == word_at (rig, page)
+    if (rig_word (rig, i) == rig_word (rig, page)
         && slots_load (&rig->store->slots, i) & SLOT_REFERENCED)
       return true;
   return false;
@@ -138,7 +124,7 @@ all_whole (struct rig *rig, unsigned first, unsigned count)
     unsigned group = group_at (rig, i), members = 0;
 
     for (unsigned j = i / 4 * 4; j < i / 4 * 4 + 4; ++j)
-      members += word_at (rig, j) == word_at (rig, i);
+      members += rig_word (rig, j) == rig_word (rig, i);
     if (group > 0)
       assert_int_equal (members, group);
   }
@@ -195,7 +181,7 @@ test_neighbours (void **state)
   for (unsigned i = 0; i < 80; i += 4) {
     assert_int_equal (group_at (rig, i), 2);
     assert_int_equal (group_at (rig, i + 1), 0);
-    assert_true (word_at (rig, i + 2) == word_at (rig, i));
+    assert_true (rig_word (rig, i + 2) == rig_word (rig, i));
     assert_int_equal (group_at (rig, i + 3), 1);
     assert_int_equal (tier_at (rig, i + 3), 0);
   }
@@ -255,8 +241,8 @@ test_one_goes (void **state)
   write_and_demote (rig, 0, 400, 4);
   store_get_statistics (rig->store, &before);
   for (unsigned i = 0; i < 400; i += 4) {
-    share += slot_length (word_at (rig, i));
-    trim (rig, i + i / 4 % 4);
+    share += slot_length (rig_word (rig, i));
+    rig_trim (rig, i + i / 4 % 4);
   }
   store_get_statistics (rig->store, &after);
   assert_int_equal (after.tiers[1].pages, before.tiers[1].pages - 100);
@@ -280,7 +266,7 @@ test_one_goes (void **state)
   check_ranges (rig, 0, 400);
   /* The last ones: nothing of their segments is left. */
   for (unsigned i = 0; i < 400; ++i)
-    trim (rig, i);
+    rig_trim (rig, i);
   store_get_statistics (rig->store, &after);
   assert_int_equal (after.tiers[1].pages, 0);
   stop (rig);
@@ -299,7 +285,7 @@ clean (bool together)
   write_and_demote (rig, 0, 4000, 4);
   for (unsigned i = 0; i < 4000; i += 4)
     for (unsigned j = 0; j < i / 4 % 5; ++j)
-      trim (rig, i + (i + j) % 4);
+      rig_trim (rig, i + (i + j) % 4);
   assert_non_null (worker);
   worker->groups = together;
   store_compact (rig->store);
@@ -342,7 +328,7 @@ test_writeback (void **state)
   rig_add (rig, "one", 1, 64);
   write_and_demote (rig, 0, 1000, 4);
   for (unsigned i = 0; i < 1000; i += 8)
-    trim (rig, i + 5);
+    rig_trim (rig, i + 5);
   rig_command (rig, &command);
   assert_int_equal (rig_count (rig, 0, 1000, 0), 875);
   all_whole (rig, 0, 1000);
@@ -350,7 +336,7 @@ test_writeback (void **state)
   check_ranges (rig, 0, 1000);
   /* Groups on a backing that lose pages. */
   for (unsigned i = 0; i < 1000; i += 8)
-    trim (rig, i + 1);
+    rig_trim (rig, i + 1);
   rig_check (rig, 0, 1000);
   check_ranges (rig, 0, 1000);
 
@@ -383,7 +369,7 @@ test_read_before_writeback (void **state)
   write_and_demote (rig, 0, 400, 4);
   for (unsigned i = 0; i < 400; i += 8)
     rig_check (rig, i + 2, 1);
-  trim (rig, 3);
+  rig_trim (rig, 3);
   for (unsigned i = 0; i < 400; ++i)
     staying += stays[i] = i != 3 && read_with (rig, i);
   assert_in_range (staying, 150, 200);
@@ -405,7 +391,7 @@ test_read_before_writeback (void **state)
 static void
 damage (struct rig *rig, unsigned page)
 {
-  slot_word word = word_at (rig, page);
+  slot_word word = rig_word (rig, page);
   uint64_t place = atomic_load (
       &store_segment (rig->store, (uint32_t) slot_segment (word))->place);
   char path[128];
@@ -455,7 +441,7 @@ test_checksum (void **state)
   rig_check (rig, 0, 8);
   rig_check (rig, 12, 388);
   for (unsigned i = 8; i < 12; ++i)
-    trim (rig, i);
+    rig_trim (rig, i);
   stop (rig);
 }
 
@@ -472,7 +458,7 @@ test_two_steps (void **state)
   assert_int_equal (store_add_tier (rig->store, &third), 0);
   write_and_demote (rig, 0, 800, 4);
   for (unsigned i = 0; i < 800; i += 8)
-    trim (rig, i);
+    rig_trim (rig, i);
   for (unsigned i = 0; i < 800; i += 16)
     rig_check (rig, i + 1, 1);
   for (unsigned i = 0; i < 800; ++i)
@@ -494,7 +480,7 @@ test_two_steps (void **state)
 static void
 damage_memory (struct rig *rig, unsigned page, unsigned byte)
 {
-  slot_word word = word_at (rig, page);
+  slot_word word = rig_word (rig, page);
   uint64_t place = atomic_load (
       &store_segment (rig->store, (uint32_t) slot_segment (word))->place);
 
@@ -552,7 +538,7 @@ test_verified (void **state)
     /* One page of it goes, and much besides: it is cleaned. */
     for (unsigned i = 0; i < 400; i += 4)
       if (i != 200)
-        trim (rig, i + 1);
+        rig_trim (rig, i + 1);
     store_compact (rig->store);
     check_damaged (rig, 8);
     check_damaged (rig, 10);
@@ -564,10 +550,10 @@ test_verified (void **state)
     for (unsigned i = 200; i < 204; ++i) {
       assert_int_equal (tier_at (rig, i), 1);
       check_damaged (rig, i);
-      trim (rig, i);
+      rig_trim (rig, i);
     }
     for (unsigned i = 8; i < 12; ++i)
-      trim (rig, i);
+      rig_trim (rig, i);
     check_ranges (rig, 12, 388);
     stop (rig);
   }
@@ -591,8 +577,8 @@ test_verified_alone (void **state)
   assert_int_equal (group_at (rig, 8), 3);
   check_damaged (rig, 9);
   check_damaged (rig, 101);
-  trim (rig, 9);
-  trim (rig, 101);
+  rig_trim (rig, 9);
+  rig_trim (rig, 101);
   check_ranges (rig, 0, 108);
   stop (rig);
 }
@@ -629,7 +615,7 @@ test_check (void **state)
 
   (void) state;
   write_and_demote (rig, 0, 400, 4);
-  trim (rig, 9);
+  rig_trim (rig, 9);
   assert_int_equal (store_check_live (rig->store, &check), 0);
   assert_int_equal (check.pages, 399);
   damage_memory (rig, 8, OBJECT_HEADER + 100);
