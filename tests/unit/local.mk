@@ -96,6 +96,11 @@ tests_unit_test_writeback_moves_SOURCES = tests/unit/test-writeback-moves.c
 tests_unit_test_writeback_moves_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_writeback_moves_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-demote
+tests_unit_test_demote_SOURCES = tests/unit/test-demote.c
+tests_unit_test_demote_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_demote_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 unit_tests += tests/unit/test-lost-writes
 tests_unit_test_lost_writes_SOURCES = tests/unit/test-lost-writes.c
 tests_unit_test_lost_writes_CPPFLAGS = $(unit_cppflags)
