@@ -286,7 +286,8 @@ demote_segment (struct store *store, uint32_t number)
   };
   int r = -1;
 
-  if (d.worker && tier < STORE_TIERS) {
+  /* Where the next tier is full, nothing is compressed in vain each time. */
+  if (d.worker && tier < STORE_TIERS && budget_tier_has_room (store, tier)) {
     d.group = atomic_load (&store->tiers[tier].group);
     if (d.group < 1)
       d.group = 1;

@@ -96,6 +96,8 @@ struct segment {
    */
   _Atomic uint32_t opened;
 } __attribute__ ((aligned (64)));
+/* States have it. */
+_Static_assert(sizeof (struct segment) == 64, "segment record");
 
 struct segments {
   struct segment *table;
