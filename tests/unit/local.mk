@@ -64,6 +64,11 @@ tests_unit_test_model_backed_SOURCES = tests/unit/test-model-backed.c
 tests_unit_test_model_backed_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_model_backed_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-model-cgroups
+tests_unit_test_model_cgroups_SOURCES = tests/unit/test-model-cgroups.c
+tests_unit_test_model_cgroups_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_model_cgroups_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 # The state that outlives the process.
 unit_tests += tests/unit/test-state-kill
 tests_unit_test_state_kill_SOURCES = tests/unit/test-state-kill.c
