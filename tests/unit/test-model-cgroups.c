@@ -377,7 +377,7 @@ operations_wanted (void)
 
   if (most)
     return (unsigned) strtoul (most, NULL, 10);
-  return sanitizer && strcmp (sanitizer, "thread") == 0 ? 120 : 300;
+  return sanitizer && strcmp (sanitizer, "thread") == 0 ? 60 : 150;
 }
 
 static void
@@ -389,7 +389,7 @@ test_model (void **state)
   uint64_t seed = given ? strtoull (given, NULL, 10) : 5;
   unsigned wanted = operations_wanted (), done;
   /* A slow machine does fewer; how many is told. */
-  time_t enough = time (NULL) + 120;
+  time_t enough = time (NULL) + 60;
   struct writeback_counters counters;
   struct store_statistics s;
   struct store *store;
