@@ -41,6 +41,11 @@ tests_nbd_disconnect_SOURCES = tests/nbd/disconnect.c
 tests_nbd_disconnect_CPPFLAGS = $(nbd_cppflags) $(NBDKIT_CFLAGS)
 tests_nbd_disconnect_LDADD = $(nbd_ldadd)
 
+nbd_programs += tests/nbd/late-write
+tests_nbd_late_write_SOURCES = tests/nbd/late-write.c
+tests_nbd_late_write_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_late_write_LDADD = $(nbd_ldadd)
+
 nbd_programs += tests/nbd/snapshot
 tests_nbd_snapshot_SOURCES = tests/nbd/snapshot.c
 tests_nbd_snapshot_CPPFLAGS = $(nbd_cppflags)

@@ -233,6 +233,11 @@ tests_unit_test_changes_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_changes_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
 # Attaching.
+unit_tests += tests/unit/test-fence
+tests_unit_test_fence_SOURCES = tests/unit/test-fence.c plugin/fence.c
+tests_unit_test_fence_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_fence_LDADD = $(unit_ldadd)
+
 unit_tests += tests/unit/test-handshake
 tests_unit_test_handshake_SOURCES = tests/unit/test-handshake.c
 tests_unit_test_handshake_CPPFLAGS = $(unit_cppflags)
