@@ -71,7 +71,8 @@ find_socket (const struct fence *fence, const struct sockaddr *peer,
     struct stat status;
 
     if (entry->d_name[0] == '.' || !has_peer (fd, peer, length)
-        || is_own_path (fd, other) || fstat (fd, &status) == -1
+        || is_own_path (fd, other)
+        || fstatat (dirfd (folder), entry->d_name, &status, 0) == -1
         || is_anothers (fence, fd, status.st_ino))
       continue;
     found = fd;
