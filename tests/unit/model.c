@@ -215,6 +215,16 @@ model_demote (struct store *s, unsigned tier, unsigned group)
   return demoted;
 }
 
+void
+model_look (void (*look) (unsigned page))
+{
+  for (unsigned i = 0; i < MODEL_PAGES; ++i) {
+    pthread_mutex_lock (&locks[i]);
+    look (i);
+    pthread_mutex_unlock (&locks[i]);
+  }
+}
+
 uint64_t
 model_wrong (void)
 {

@@ -35,6 +35,9 @@ extern void model_start (struct store *store, const struct model_front *front);
 extern int64_t model_demote (struct store *store, unsigned tier,
                              unsigned group);
 
+/* Look at every page while nobody writes to it. */
+extern void model_look (void (*look) (unsigned page));
+
 /* Answers so far that were wrong, and requests refused for want of space. */
 extern uint64_t model_wrong (void);
 extern uint64_t model_refused (void);
