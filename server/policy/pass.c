@@ -196,6 +196,15 @@ next_segment (struct writeback *w, const struct pass *pass, unsigned looked)
 }
 
 void
+pass_seal (struct writeback *w, const struct pass *pass)
+{
+  struct pick pick = pass->pick;
+
+  pick.unpacked = true;
+  pick_seal (w->store, &pick);
+}
+
+void
 pass_run (struct writeback *w, struct pass *pass)
 {
   unsigned looked = 0;
@@ -204,7 +213,7 @@ pass_run (struct writeback *w, struct pass *pass)
 
   /* What stays since it was read is not to come to what is old and open. */
   if (sealed)
-    pick_seal (w->store, &pass->pick);
+    pass_seal (w, pass);
   /* What is too short stays as old as it is: look at each only once. */
   if (pass->least)
     pass->pick.bound = pick_bound (w->store);

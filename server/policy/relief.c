@@ -157,7 +157,7 @@ relief_demote (struct writeback *w)
     pass.pick.classes = (1u << STORE_CLASSES) - 1;
     pass.pick.untried = true;
     /* First, so that what stays young does not come to what is old. */
-    pick_seal (w->store, &pass.pick);
+    pass_seal (w, &pass);
     for (unsigned n = 0; n < TURN; ++n) {
       uint32_t segment = pick_coldest (w->store, &pass.pick);
       int64_t pages;

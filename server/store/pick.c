@@ -12,6 +12,7 @@ static bool
 stream_fits (const struct pick *pick, enum stream stream)
 {
   return (!pick->packed || stream == STREAM_OUTGOING)
+         && (!pick->unpacked || stream != STREAM_OUTGOING)
          && (!pick->untried || stream != STREAM_TRIED);
 }
 

@@ -21,6 +21,7 @@ struct pick {
   const struct store_cgroup_set *cgroups;
   unsigned classes; /* a bit a writeback class that may be picked */
   bool packed;      /* only those packed for writeback */
+  bool unpacked;    /* not those packed for writeback */
   bool untried;     /* not those that were tried to be demoted in vain */
   uint32_t before;  /* written until this second of the monotonic clock */
   /* Not segments that others were copied to since pick_bound; 0: all.  Those
