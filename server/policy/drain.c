@@ -13,8 +13,17 @@
 #define FREE_SHARE 16
 #define SPARSE_SHARE 4
 
-/* Seconds without merging on a backing where segments could not be read. */
+/* Seconds without merging on a backing where segments could not be read; and
+ * where there was no memory to pack them in.
+ */
 #define MERGE_PAUSE 60
+#define ROOM_PAUSE 5
+
+/* What became of the segments that were to be loaded. */
+struct loads {
+  unsigned loaded, failed;
+  bool no_room; /* some were not loaded, or not packed: memory is full */
+};
 
 /* A segment came back to memory from a backing that is drained: on to another
  * backing, if one takes it.
@@ -35,7 +44,7 @@ pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
 /* Wait for one of the moves of a drain or a merge. */
 static bool
 collect_loaded (struct writeback *w, struct mover *mover, bool drain,
-                unsigned *failed)
+                struct loads *loads)
 {
   struct moved moved;
 
@@ -45,39 +54,46 @@ collect_loaded (struct writeback *w, struct mover *mover, bool drain,
   if (!moved.to_memory)
     return true;
   if (moved.error)
-    ++*failed;
+    loads->failed++;
   else if (drain)
     pass_on (w, mover, &moved);
-  else if (mover_claim (w->store, moved.segment))
-    mover_pack (w->store, moved.segment, 0);
+  else if (mover_claim (w->store, moved.segment)
+           && mover_pack (w->store, moved.segment, 0) == -1)
+    loads->no_room = true;
   return true;
 }
 
-/* Load segments from a backing of which so much is dead: how many. */
-static unsigned
+/* Load segments from a backing of which so much is dead.  To merge them, no
+ * more than can be packed: those that were not would be written again as they
+ * are, and loaded again, for ever.
+ */
+static struct loads
 load_some (struct writeback *w, struct mover *mover, unsigned index,
-           uint32_t dead_bytes, bool drain, uint32_t *next, unsigned *failed)
+           uint32_t dead_bytes, bool drain, uint32_t *next)
 {
-  unsigned loaded = 0;
+  struct loads loads = { 0, 0, false };
   uint32_t segment;
 
-  while (loaded < TURN && !atomic_load (&w->stop)) {
+  while (loads.loaded < TURN && !loads.no_room && !atomic_load (&w->stop)) {
     while (mover_in_flight (mover) >= MOVER_DEPTH / 2)
-      collect_loaded (w, mover, drain, failed);
+      collect_loaded (w, mover, drain, &loads);
     segment = pick_on_backing (w->store, index, dead_bytes, next);
     if (segment == PICK_NONE)
       break;
-    if (mover_load (mover, segment) == 0) {
-      loaded++;
+    if ((drain || mover_may_load (w->store, segment))
+        && mover_load (mover, segment) == 0) {
+      loads.loaded++;
       continue;
     }
     mover_unclaim (w->store, segment);
-    if (!collect_loaded (w, mover, drain, failed))
+    if (!collect_loaded (w, mover, drain, &loads)) {
+      loads.no_room = true;
       break;
+    }
   }
-  while (collect_loaded (w, mover, drain, failed))
+  while (collect_loaded (w, mover, drain, &loads))
     ;
-  return loaded;
+  return loads;
 }
 
 /* ---- draining ---- */
@@ -106,19 +122,18 @@ static bool
 drain_some (struct writeback *w, struct mover *mover, unsigned index)
 {
   struct tier_backing *b = &w->backings->list[index];
-  unsigned failed = 0, loaded;
   uint32_t next = 0;
+  struct loads loads = load_some (w, mover, index, 0, true, &next);
 
-  loaded = load_some (w, mover, index, 0, true, &next, &failed);
-  if (loaded > failed)
+  if (loads.loaded > loads.failed)
     return true;
-  if (failed > 0
+  if (loads.failed > 0
       && backing_state (atomic_load (&b->backing)) != BACKING_FAILED) {
     atomic_store (&b->stuck, true);
     message (MESSAGE_ERROR,
              "backing \"%s\" cannot be drained: %u segments cannot be read "
              "back from it",
-             b->name, failed);
+             b->name, loads.failed);
   }
   return false;
 }
@@ -301,7 +316,7 @@ drain_merge (struct writeback *w)
 {
   const uint32_t sparse = EXTENT_BYTES / SPARSE_SHARE;
   struct pass pass = pass_for (0);
-  unsigned failed = 0, loaded;
+  struct loads loads;
 
   for (unsigned i = 0; i < STORE_BACKINGS && !w->merging; ++i)
     if (writeback_limit_allows (w, EXTENT_BYTES) && wants_merging (w, i)
@@ -312,13 +327,14 @@ drain_merge (struct writeback *w)
     }
   if (!w->merging)
     return false;
-  loaded = load_some (w, w->mover, w->merged, sparse, false, &w->merge_next,
-                      &failed);
-  if (failed > 0)
-    w->merge_after[w->merged] = pass_seconds () + MERGE_PAUSE;
-  if (loaded < TURN || !writeback_limit_allows (w, EXTENT_BYTES))
+  loads = load_some (w, w->mover, w->merged, sparse, false, &w->merge_next);
+  if (loads.failed > 0 || loads.no_room)
+    w->merge_after[w->merged]
+        = pass_seconds () + (loads.failed > 0 ? MERGE_PAUSE : ROOM_PAUSE);
+  if (loads.loaded < TURN || loads.no_room
+      || !writeback_limit_allows (w, EXTENT_BYTES))
     w->merging = false;
   pass.pick.packed = true;
   pass_run (w, &pass);
-  return loaded > failed;
+  return loads.loaded > loads.failed;
 }

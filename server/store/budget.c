@@ -173,6 +173,21 @@ budget_tier_has_room (struct store *store, unsigned number)
 }
 
 uint32_t
+budget_left (struct store *store, uint32_t owner)
+{
+  struct tier *tier = &store->tiers[owner_tier (owner)];
+  uint64_t of_tier = tier_frames_limit (store, tier, true);
+  uint64_t of_pool = pool_frames_limit (store, true);
+  uint32_t in_tier = atomic_load (&tier->frames);
+  uint32_t in_pool = atomic_load (&store->frames);
+  uint64_t left = of_tier > in_tier ? of_tier - in_tier : 0;
+
+  if (of_pool <= in_pool)
+    return 0;
+  return (uint32_t) (left < of_pool - in_pool ? left : of_pool - in_pool);
+}
+
+uint32_t
 segment_take_frame (struct store *store, uint32_t owner)
 {
   int64_t frame = budget_take (store, owner, true);

@@ -26,6 +26,9 @@ extern int64_t budget_take (struct store *store, uint32_t owner, bool cleaner);
  */
 extern bool budget_tier_has_room (struct store *store, unsigned tier);
 
+/* Frames that the cleaner may still take for OWNER. */
+extern uint32_t budget_left (struct store *store, uint32_t owner);
+
 /* Count a frame for a segment of OWNER that comes back to memory, and take
  * it.  FRAME_NONE if there is no room.
  */

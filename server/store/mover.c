@@ -183,6 +183,17 @@ mover_load (struct mover *mover, uint32_t number)
   return 0;
 }
 
+/* One that comes back, what is packed of it, and what is spared. */
+#define FRAMES_TO_PACK 3
+
+bool
+mover_may_load (struct store *store, uint32_t segment)
+{
+  return budget_left (store,
+                      atomic_load (&store_segment (store, segment)->owner))
+         >= FRAMES_TO_PACK;
+}
+
 static bool
 frame_valid (struct store *store, const struct move *move)
 {

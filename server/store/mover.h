@@ -48,6 +48,11 @@ extern int mover_write (struct mover *mover, uint32_t segment,
  */
 extern int mover_load (struct mover *mover, uint32_t segment);
 
+/* May a claimed segment be loaded to be packed?  Then there have to be frames
+ * for its pages beside the one that it takes itself.
+ */
+extern bool mover_may_load (struct store *store, uint32_t segment);
+
 /* Wait for a move to end; the claim has ended with it.  False when none is in
  * flight.
  */

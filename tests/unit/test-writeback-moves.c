@@ -122,6 +122,49 @@ test_merge_ends (void **state)
   rig_stop (rig);
 }
 
+/* Where memory has no room to merge in, nothing is fetched that could only be
+ * written again as it is.
+ */
+static void
+test_merge_without_room (void **state)
+{
+  const struct store_placement never = { .prio = 1 };
+  struct rig *rig = rig_start (16 * MIB);
+  struct config_writeback config = { .high = 100, .low = 99, .limit = 4096 };
+  struct writeback_counters before, after;
+  unsigned filled;
+
+  (void) state;
+  /* The cleaner rests: it would make room. */
+  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_add (rig, "one", 1, 16);
+  rig_write (rig, 0, 16 * RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (used (rig, 0), 16);
+  writeback_configure (rig->writeback, &config);
+  for (unsigned i = 0; i < 16 * RAW; ++i)
+    if (i % 4)
+      rig_trim (rig, i);
+  filled = rig_write (rig, 16 * RAW, 100 * RAW, PAGE_RANDOM, &never);
+  assert_in_range (filled, 50 * RAW, 64 * RAW);
+  rig_age (rig, 0, 16 * RAW, 20);
+
+  writeback_get_counters (rig->writeback, &before);
+  config = (struct config_writeback){ .high = 100, .low = 99, .age = 5 };
+  writeback_configure (rig->writeback, &config);
+  for (unsigned i = 0; i < 100; ++i)
+    rig_command (rig, &(struct writeback_command){ .cgroup = 99, .tier = -1 });
+  writeback_get_counters (rig->writeback, &after);
+  assert_in_range (after.segments - before.segments, 0, 32);
+  assert_int_equal (used (rig, 0), 16);
+  /* Then there is some. */
+  for (unsigned i = 16 * RAW; i < 16 * RAW + filled; ++i)
+    rig_trim (rig, i);
+  rig_wait ((writeback_kick (rig->writeback), used (rig, 0) <= 5));
+  pthread_mutex_unlock (&rig->store->cleaner.round);
+  rig_stop (rig);
+}
+
 /* What may not be written any more today is not fetched to be merged. */
 static void
 test_merge_within_limit (void **state)
@@ -251,6 +294,7 @@ main (void)
     cmocka_unit_test (test_promote),
     cmocka_unit_test (test_merge),
     cmocka_unit_test (test_merge_ends),
+    cmocka_unit_test (test_merge_without_room),
     cmocka_unit_test (test_merge_within_limit),
     cmocka_unit_test (test_drain_to_backing),
     cmocka_unit_test (test_drain_to_memory),
