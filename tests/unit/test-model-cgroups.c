@@ -445,8 +445,7 @@ test_model (void **state)
   if (reused)
     print_message ("whose pages are was not compared: ids were used again\n");
   check_sum ();
-  assert_true (made_count > 0 && reloads > 0 && counters.segments > 0
-               && demoted > 0);
+  assert_true (made_count > 0 && counters.segments > 0);
 
   for (unsigned i = 1; i < PATHS; ++i)
     if (there[i])
