@@ -23,7 +23,8 @@ rounds=$(((seconds + 119) / 120))
 [ "$rounds" -ge 2 ] || rounds=2
 length=$((seconds / rounds))
 # What may be resident at a later quiet point beyond the first one: the malloc
-# arenas of threads, and pages of programs and libraries not used until then.
+# arenas of threads, pages of programs and libraries not used until then, and those
+# of the table of cgroups, where each new one has a place of its own at random.
 bound=$((2 << 10)) # KiB
 # Each of the four threads that serve the kernel has a ring of its own for the
 # backings, from when it first reads from them.
