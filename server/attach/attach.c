@@ -324,6 +324,23 @@ attachment_detach (struct attachment *a, struct why *why)
   return disk_owner (&a->disk) == 0 ? 0 : disconnect_disk (a, why);
 }
 
+int
+attachment_find (struct attachment *a, bool *swapped, struct why *why)
+{
+  char backend[DISK_BACKEND_ROOM];
+  struct swap_usage usage;
+
+  if (swap_get_usage (a->disk.number, &usage, why) == -1)
+    return -1;
+  *swapped = usage.on && disk_owner (&a->disk) != 0;
+  if (usage.on || disk_owner (&a->disk) == 0
+      || strncmp (disk_backend (a->disk.index, backend), BACKEND_PREFIX,
+                  strlen (BACKEND_PREFIX))
+             != 0)
+    return 0;
+  return attachment_detach (a, why);
+}
+
 /* Whether the server behind FD has what the disk had. */
 static int
 check_same_pages (struct attachment *a, int fd, struct why *why)

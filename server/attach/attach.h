@@ -32,6 +32,13 @@ extern void attachment_close (struct attachment *a);
 extern int attachment_attach (struct attachment *a, unsigned *connections,
                               struct why *why);
 
+/* What there is already: *SWAPPED, a disk that is connected and swapped on. One
+ * that attach connected but has no swap (who did it was killed meanwhile) is
+ * disconnected.
+ */
+extern int attachment_find (struct attachment *a, bool *swapped,
+                            struct why *why);
+
 /* Swap off and disconnect.  If what is on the disk has no room elsewhere, wait
  * for that as long as the options say, and then leave all as it is.
  */

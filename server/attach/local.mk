@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libattach.la
 libattach_la_SOURCES = \
 	server/attach/attach.c \
 	server/attach/attach.h \
+	server/attach/claim.c \
+	server/attach/claim.h \
 	server/attach/commands.c \
 	server/attach/commands.h \
 	server/attach/disk.c \
@@ -13,6 +15,8 @@ libattach_la_SOURCES = \
 	server/attach/handshake.h \
 	server/attach/options.c \
 	server/attach/options.h \
+	server/attach/orphan.c \
+	server/attach/orphan.h \
 	server/attach/protect.c \
 	server/attach/protect.h \
 	server/attach/running.c \

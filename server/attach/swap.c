@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -223,11 +224,15 @@ int
 swap_off (const char *path, dev_t number, struct why *why)
 {
   int status, error;
-  pid_t child = fork ();
+  pid_t parent = getpid (), child = fork ();
 
   if (child == -1)
     return why_set (why, errno, "fork: %s", strerror (errno));
   if (child == 0) {
+    /* Nobody would know what has become of the disk. */
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid () != parent)
+      _exit (EINTR);
     spare_no_more ();
     _exit (swapoff (path) == 0 ? 0 : errno);
   }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/claim.h"
 #include "attach/commands.h"
 #include "attach/protect.h"
 #include "attach/running.h"
@@ -274,6 +275,7 @@ upgrade_command (const char *control, char *const arguments[], struct why *why)
   if (running_find (&u.old, control, why) == 0) {
     if (!named && running_socket (&u.old, socket, sizeof socket))
       strcpy (u.options.socket, socket);
+    u.old.supervised = claim_is_taken (u.options.socket);
     if (running_ask_successor (&u.old, why) == 0
         && find_disk (&u, path, why) == 0)
       r = replace (&u, why);

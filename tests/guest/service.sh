@@ -34,12 +34,12 @@ say "systemd has started"
 wait_until 120 "systemd answers" systemctl list-units > /dev/null
 systemctl --version | head -n 1
 
-# The unit's main process and the server that it started.
+# The unit's main process and the server that it started, which is no child of it.
 supervisor_pid () {
   systemctl show -P MainPID tierswap.service
 }
 server_pid () {
-  pgrep -P "$(supervisor_pid)" -x nbdkit
+  pgrep -x nbdkit
 }
 
 # has PID NAME VALUE: a line of its status.
