@@ -23,6 +23,11 @@ struct attachment {
   int spare; /* a connection that the kernel was not given yet, or -1 */
 };
 
+/* Protect a process that has to go on while what is swapped out waits for it,
+ * or warn.  Its children are protected by themselves, or are of no account.
+ */
+extern void attach_protect (void);
+
 /* Find the disk at PATH and the driver. */
 extern int attachment_open (struct attachment *a, const char *path,
                             const struct options *options, struct why *why);

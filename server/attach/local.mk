@@ -17,8 +17,6 @@ libattach_la_SOURCES = \
 	server/attach/options.h \
 	server/attach/orphan.c \
 	server/attach/orphan.h \
-	server/attach/protect.c \
-	server/attach/protect.h \
 	server/attach/running.c \
 	server/attach/running.h \
 	server/attach/upgrade.c \
@@ -30,6 +28,8 @@ libattach_la_SOURCES = \
 	server/attach/swap.h \
 	server/attach/why.c \
 	server/attach/why.h \
+	server/common/protect.c \
+	server/common/protect.h \
 	server/control/ask.c \
 	server/control/ask.h \
 	server/control/human.c \

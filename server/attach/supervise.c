@@ -22,7 +22,6 @@
 #include "attach/claim.h"
 #include "attach/handshake.h"
 #include "attach/orphan.h"
-#include "attach/protect.h"
 #include "attach/running.h"
 #include "attach/supervise.h"
 
@@ -358,9 +357,7 @@ supervise (const char *path, const struct options *options, struct why *why)
     errno = saved_errno;
     return -1;
   }
-  if (!attach_protect ())
-    say ("warning: not protected against running out of memory: this needs "
-         "CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE");
+  attach_protect ();
   take_signals (&s);
   r = begin (&s, why);
   if (r == 0) {

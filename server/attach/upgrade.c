@@ -21,7 +21,6 @@
 #include "attach/attach.h"
 #include "attach/claim.h"
 #include "attach/commands.h"
-#include "attach/protect.h"
 #include "attach/running.h"
 #include "control/ask.h"
 
@@ -243,10 +242,7 @@ replace (struct upgrade *u, struct why *why)
   double begin;
   pid_t process;
 
-  if (!attach_protect ())
-    fputs ("tierswapctl: warning: not protected against running out of memory: "
-           "this needs CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE\n",
-           stderr);
+  attach_protect ();
   begin = now ();
   if (running_end (&u->old, why) == -1)
     return -1;
