@@ -49,6 +49,11 @@ tests_unit_test_freed_pages_SOURCES = tests/unit/test-freed-pages.c
 tests_unit_test_freed_pages_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_freed_pages_LDADD = tests/unit/libpages.la $(unit_ldadd)
 
+unit_tests += tests/unit/test-core-dump
+tests_unit_test_core_dump_SOURCES = tests/unit/test-core-dump.c
+tests_unit_test_core_dump_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_core_dump_LDADD = tests/unit/libpages.la $(unit_ldadd)
+
 unit_tests += tests/unit/test-race
 tests_unit_test_race_SOURCES = tests/unit/test-race.c
 tests_unit_test_race_CPPFLAGS = $(unit_cppflags)
