@@ -73,12 +73,8 @@ for pid in "$(supervisor_pid)" "$(server_pid)"; do
   has "$pid" CapEff 000000c001a04004
   has "$pid" NoNewPrivs 1
   has "$pid" Seccomp 2
-  [ "$(cat "/proc/$pid/oom_score_adj")" = -1000 ] \
-    || fail "process $pid can be killed for lack of memory"
+  check_protected "$pid"
 done
-locked=$(sed -n 's/^VmLck:[[:space:]]*\([0-9]*\) kB/\1/p' \
-  "/proc/$(server_pid)/status")
-[ "$locked" -gt 0 ] || fail "the server can be swapped out"
 
 say "Swap"
 make_cgroup held 4096

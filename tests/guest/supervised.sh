@@ -9,6 +9,13 @@ conf=/run/tierswap.conf
 supervisor=
 programs=()
 
+fail () {
+  echo "FAILED: $*"
+  tail -n 20 /run/supervisor
+  tail -n 3 /run/program[123] || :
+  exit 1
+}
+
 # What leave() would take back is gone with the guest: a swapoff while there is
 # no server would wait for it.
 keep_for_the_end () {

@@ -44,11 +44,13 @@ start_programs
 wait_until 300 "the programs swap" ls "$waiting"1 "$waiting"2 "$waiting"3 \
   > /dev/null 2>&1
 area=$(cat "$disk/backend")
+check_protected "$(process)"
+check_protected "$(cat "$pidfile")"
 
 say "The supervisor is killed; the server goes on, and is taken over"
 old=$(cat "$pidfile")
 kill_supervisor
-swap_on_and_on
+sleep 1
 take_over
 swap_on_and_on
 [ "$(cat "$pidfile")" = "$old" ] || fail "the server is another one"
@@ -92,7 +94,7 @@ wait "$supervisor" || fail "the supervisor did not end well"
 swap_on_and_on
 
 say "It is killed in the middle of that, and finds the disk without swap"
-start_supervisor timeout=2
+start_supervisor timeout=300
 wait_until 120 "it is swapped on again" is_swapped_on
 swap_on_and_on
 kill_supervisor
