@@ -418,15 +418,32 @@ attachment_meet (struct attachment *a, struct why *why)
   return 0;
 }
 
+/* What a connected disk can be told anew; its backend is kept in TEXT. */
+static struct driver_connection
+times_of (const struct attachment *a, char text[DISK_BACKEND_ROOM])
+{
+  return (struct driver_connection){
+    .timeout = (uint64_t) a->options->timeout,
+    .patience = (uint64_t) a->options->patience,
+    .backend = disk_backend (a->disk.index, text),
+  };
+}
+
+int
+attachment_hurry (struct attachment *a, unsigned timeout, struct why *why)
+{
+  char backend[DISK_BACKEND_ROOM];
+  struct driver_connection connection = times_of (a, backend);
+
+  connection.timeout = timeout;
+  return driver_set_times (&a->driver, a->disk.index, &connection, why);
+}
+
 int
 attachment_reconnect (struct attachment *a, struct why *why)
 {
   char backend[DISK_BACKEND_ROOM];
-  const struct driver_connection connection = {
-    .timeout = (uint64_t) a->options->timeout,
-    .patience = (uint64_t) a->options->patience,
-    .backend = disk_backend (a->disk.index, backend),
-  };
+  const struct driver_connection connection = times_of (a, backend);
   int count = 0;
   bool taken;
 
