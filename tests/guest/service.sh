@@ -109,10 +109,14 @@ server=
 rm "$waiting"
 finish_program
 
+no_server () {
+  ! pgrep -x nbdkit > /dev/null
+}
+
 stop () {
   run systemctl stop tierswap.service
   ! is_swapped_on || fail "it is stopped and still swapped on"
-  [ -z "$(pgrep -x nbdkit)" ] || fail "it is stopped and a server runs"
+  wait_until 60 "the server has ended too" no_server
 }
 say "Stopped, and started again with all that may be added"
 stop

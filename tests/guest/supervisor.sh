@@ -10,6 +10,7 @@
 . "$srcdir/tests/guest/supervised.sh"
 size=$1
 nbdkit=$builddir/nbdkit
+timeout=timeout=8 # what a kill may make a program wait
 disk=/sys/block/${device##*/}
 
 process () {
@@ -29,7 +30,7 @@ supervisor_says () {
 take_over () {
   cat /run/supervisor
   : > /run/supervisor
-  start_supervisor timeout=2
+  start_supervisor "$timeout"
   wait_until 300 "the disk is looked after" \
     supervisor_says 'looked after from now on'
   is_swapped_on || fail "it is not swapped on any more"
@@ -38,7 +39,7 @@ take_over () {
 
 mount_memory
 configure "$near"
-supervise_server timeout=2
+supervise_server "$timeout"
 keep_for_the_end
 start_programs
 wait_until 300 "the programs swap" ls "$waiting"1 "$waiting"2 "$waiting"3 \
@@ -71,15 +72,13 @@ wait_until 300 "another server is there" another_server "$old"
 swap_on_and_on
 
 say "The supervisor is killed while it starts a server"
-for ((i = 1; i <= 2; i++)); do
-  old=$(cat "$pidfile")
-  kill -KILL "$old"
-  sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
-  kill_supervisor
-  take_over
-  wait_until 300 "another server is there" another_server "$old"
-  swap_on_and_on
-done
+old=$(cat "$pidfile")
+kill -KILL "$old"
+sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+kill_supervisor
+take_over
+wait_until 300 "another server is there" another_server "$old"
+swap_on_and_on
 
 say "It is told to end while programs swap, and ends the server that it took over"
 kill_supervisor
@@ -90,7 +89,7 @@ check_programs
 kill -TERM -- "-$supervisor"
 wait "$supervisor" || fail "the supervisor did not end well"
 ! is_swapped_on && [ ! -e "$disk/pid" ] || fail "it has ended, and the disk is there"
-[ ! -e "/proc/$old" ] || fail "it has ended, and its server runs"
+wait_until 60 "its server has ended too" test ! -e "/proc/$old"
 swap_on_and_on
 
 say "It is killed in the middle of that, and finds the disk without swap"
@@ -100,7 +99,7 @@ swap_on_and_on
 kill_supervisor
 swapoff "$device"
 [ -e "$disk/pid" ] || fail "the disk is not connected any more"
-start_supervisor timeout=2
+start_supervisor "$timeout"
 wait_until 120 "it is swapped on again" is_swapped_on
 swap_on_and_on
 
