@@ -85,7 +85,20 @@ for pid in "$(supervisor_pid)" "$(server_pid)"; do
   has "$pid" NoNewPrivs 1
   has "$pid" Seccomp 2
   check_protected "$pid"
+  grep -Eq '^Max core file size +0 +0 ' "/proc/$pid/limits" \
+    || fail "process $pid may leave a core dump"
 done
+# A kernel without BPF keeps nobody from devices.
+if [ "$GUEST" = qemu ]; then
+  for file in /dev/nbd1 /dev/kmsg; do
+    (
+      echo "$BASHPID" > "$cgroups$(systemctl show -P ControlGroup tierswap)/cgroup.procs"
+      exec dd "if=$file" of=/dev/null bs=512 count=1 status=none
+    ) 2> "/tmp/${file##*/}" || :
+  done
+  ! grep -q "not permitted" /tmp/nbd1 || fail "it does not reach the disk"
+  grep -q "not permitted" /tmp/kmsg || fail "it reaches the kernel's messages"
+fi
 
 say "Swap"
 make_cgroup held 4096
