@@ -56,6 +56,11 @@ take_over
 swap_on_and_on
 [ "$(cat "$pidfile")" = "$old" ] || fail "the server is another one"
 
+! "$builddir/tierswapctl" supervise /dev/nbd1 "socket=$socket" -- false \
+  2> /run/refused || fail "two supervisors look after one server"
+grep -q "looked after already, by process $(process)" /run/refused \
+  || fail "the second one says: $(cat /run/refused)"
+
 say "That server is upgraded, by the supervisor that it has now"
 run ctl upgrade
 another_server "$old" || fail "the same server is there"
