@@ -80,11 +80,14 @@ now (void)
   return (int64_t) time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+/* A terminal or a reader of our messages that is gone is no reason to end. */
 static void
 take_signals (struct supervisor *s)
 {
   sigset_t set;
 
+  signal (SIGHUP, SIG_IGN);
+  signal (SIGPIPE, SIG_IGN);
   sigemptyset (&set);
   sigaddset (&set, SIGCHLD);
   sigaddset (&set, SIGINT);
@@ -136,6 +139,8 @@ become_server (const void *opaque)
   const struct supervisor *s = opaque;
   char *const *command = s->a.options->command;
 
+  signal (SIGHUP, SIG_DFL);
+  signal (SIGPIPE, SIG_DFL);
   sigprocmask (SIG_SETMASK, &s->before, NULL);
   unsetenv ("NOTIFY_SOCKET");
   execvp (command[0], command);

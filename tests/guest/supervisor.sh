@@ -90,7 +90,8 @@ kill_supervisor
 take_over
 old=$(cat "$pidfile")
 check_programs
-# As Ctrl-C tells all processes of a terminal.
+# As all processes of a terminal are told that it is gone, and by Ctrl-C.
+kill -HUP -- "-$supervisor"
 kill -TERM -- "-$supervisor"
 wait "$supervisor" || fail "the supervisor did not end well"
 ! is_swapped_on && [ ! -e "$disk/pid" ] || fail "it has ended, and the disk is there"
