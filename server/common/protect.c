@@ -14,73 +14,72 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "common/message.h"
-#include "policy/config.h"
-#include "policy/protect.h"
-#include "store/region.h"
+#include "common/protect.h"
 
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
 
-static int
-spare_from_oom (void)
+int
+protect_set_oom_score (const char *score)
 {
-  static const char least[] = "-1000";
   int fd = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   ssize_t n;
   int saved_errno;
 
   if (fd == -1)
     return -1;
-  n = write (fd, least, strlen (least));
+  n = write (fd, score, strlen (score));
   saved_errno = errno;
   close (fd);
   errno = saved_errno;
   return n == -1 ? -1 : 0;
 }
 
-/* The warm part of the heap: a share of the machine's memory, in bounds. */
-#define WARM_SHARE 16
-#define WARM_LEAST (UINT64_C (4) << 20)
-#define WARM_MOST (UINT64_C (32) << 20)
-
 /* Never trim the heap, never map anything of usual size outside of it, and
  * have one for all threads: then what is touched here and freed again is what
  * they will be given.
  */
 static void
-warm_heap (void)
+warm_heap (const struct protection *protection)
 {
-  uint64_t bytes = config_machine_memory () / WARM_SHARE;
   void *heap;
 
-  if (bytes < WARM_LEAST)
-    bytes = WARM_LEAST;
-  if (bytes > WARM_MOST)
-    bytes = WARM_MOST;
-  mallopt (M_ARENA_MAX, 1);
+  if (protection->threads)
+    mallopt (M_ARENA_MAX, 1);
   mallopt (M_MMAP_THRESHOLD, 32 << 20);
   mallopt (M_TRIM_THRESHOLD, INT_MAX);
-  heap = malloc (bytes);
+  heap = malloc (protection->heap);
   if (heap)
-    memset (heap, 1, bytes);
+    memset (heap, 1, protection->heap);
   /* Not seen by the compiler as a store that nobody reads. */
   __asm__ volatile("" : : "r"(heap) : "memory");
   free (heap);
 }
 
+#define WARM_STACK (128 << 10)
+
+static void
+warm_stack (void)
+{
+  volatile char stack[WARM_STACK];
+
+  for (size_t i = 0; i < sizeof stack; i += 4096)
+    stack[i] = 1;
+}
+
 /* With all memory gone, the kernel lets a real-time thread take pages from half
  * of what it keeps back from others; without that the first page that is
  * touched anew, of a stack or of a table, is waited for for ever, because it
- * would have to be made free by writing to us.  Threads inherit it.
+ * would have to be made free by writing to us.
  */
 static int
-become_real_time (void)
+become_real_time (bool threads_too)
 {
   const struct sched_param parameters = { .sched_priority = 1 };
 
-  return sched_setscheduler (0, SCHED_RR, &parameters);
+  return sched_setscheduler (
+      0, threads_too ? SCHED_RR : SCHED_RR | SCHED_RESET_ON_FORK, &parameters);
 }
 
 /* Read-only data of a library that is larger (of ICU, say) is not ours. */
@@ -108,35 +107,33 @@ touch_program (void)
   fclose (maps);
 }
 
-/* "; what: why" */
+/* ", what (why)" */
 static void
-add (char *list, size_t room, const char *what)
+add (char failed[PROTECT_ROOM], const char *what)
 {
-  size_t length = strlen (list);
+  size_t length = strlen (failed);
 
-  snprintf (list + length, room - length, "%s%s (%s)", length ? ", " : "", what,
-            strerror (errno));
+  snprintf (failed + length, PROTECT_ROOM - length, "%s%s (%s)",
+            length ? ", " : "", what, strerror (errno));
 }
 
-void
-protect_process (void)
+bool
+protect_process (const struct protection *protection, char failed[PROTECT_ROOM])
 {
-  char failed[512] = "";
+  const int lock
+      = MCL_CURRENT | MCL_FUTURE | (protection->sparse ? MCL_ONFAULT : 0);
 
-  if (mlockall (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == -1)
-    add (failed, sizeof failed, "mlockall needs CAP_IPC_LOCK");
+  failed[0] = '\0';
+  if (mlockall (lock) == -1)
+    add (failed, "mlockall needs CAP_IPC_LOCK");
   touch_program ();
-  warm_heap ();
+  warm_heap (protection);
+  warm_stack ();
   if (prctl (PR_SET_IO_FLUSHER, 1, 0, 0, 0) == -1)
-    add (failed, sizeof failed, "PR_SET_IO_FLUSHER needs CAP_SYS_RESOURCE");
-  if (become_real_time () == -1)
-    add (failed, sizeof failed, "SCHED_RR needs CAP_SYS_NICE");
-  if (spare_from_oom () == -1)
-    add (failed, sizeof failed, "oom_score_adj needs CAP_SYS_RESOURCE");
-  if (failed[0])
-    message (MESSAGE_WARNING,
-             "not protected against running out of memory: %s; do not swap "
-             "on this server's own machine unless it runs with these "
-             "capabilities",
-             failed);
+    add (failed, "PR_SET_IO_FLUSHER needs CAP_SYS_RESOURCE");
+  if (become_real_time (protection->threads) == -1)
+    add (failed, "SCHED_RR needs CAP_SYS_NICE");
+  if (protect_set_oom_score ("-1000") == -1)
+    add (failed, "oom_score_adj needs CAP_SYS_RESOURCE");
+  return failed[0] == '\0';
 }
