@@ -60,10 +60,13 @@ $(printf '%s\n' "$@")
 CONF
 }
 
-# What the server has: KiB resident, file descriptors, threads.
+# What the server has: KiB resident, file descriptors, threads. Those that the kernel
+# makes when a request of a ring has to sleep are not counted: it keeps the last of
+# each ring.
 look () {
   resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$server/status")
-  threads=$(awk '/^Threads/ { print $2 }' "/proc/$server/status")
+  threads=$(cat "/proc/$server/task/"*/comm 2> /dev/null | grep -cv '^iou-wrk' || :)
+  workers=$(cat "/proc/$server/task/"*/comm 2> /dev/null | grep -c '^iou-wrk' || :)
   descriptors=$(ls "/proc/$server/fd" | wc -l)
 }
 
@@ -71,7 +74,7 @@ look () {
 report () {
   look
   say "$SECONDS s, $1: resident $resident KiB, $descriptors descriptors," \
-    "$threads threads;" \
+    "$threads threads and $workers of the kernel's;" \
     "$(stats -r '"pool \(.device.mem_used_bytes / 1024 | floor) KiB and reserve "
       + "\(.device.reserve_bytes / 1024 | floor), stored \(.device.pages_stored) "
       + "pages, \([.backings[] | "\(.pages) \(.name)"] | join(", ")); "
