@@ -14,7 +14,8 @@ unit_tests =
 unit_tests += tests/unit/test-codec tests/unit/test-slots \
 	tests/unit/test-frame tests/unit/test-store tests/unit/test-cleaner \
 	tests/unit/test-damage tests/unit/test-check \
-	tests/unit/test-freed-pages tests/unit/test-race \
+	tests/unit/test-freed-pages tests/unit/test-core-dump \
+	tests/unit/test-race \
 	tests/unit/test-model tests/unit/test-model-backed \
 	tests/unit/test-model-cgroups
 
