@@ -47,7 +47,7 @@ static const char *size;   /* NULL: the configuration's */
 static char *control;      /* absolute path of the socket, or NULL: none */
 static char *fuse;         /* absolute path of the folder, or NULL: none */
 static const char *shim;   /* NULL: the configuration's */
-static bool insecure;      /* network connections may be without TLS */
+static bool insecure;      /* whoever can connect is served */
 static int fuse_read = -1; /* others may read there; -1: not said, they don't */
 static _Atomic unsigned connections;
 static struct fence fence = FENCE_INITIALIZER;
@@ -214,8 +214,10 @@ plugin_config (const char *key, const char *value)
   "                /run/tierswap/control.sock (default: nowhere).\n"           \
   "shim=DEVICE     Where the kernel tells whose pages these are, or bpf\n"     \
   "                (default: the configuration's, or /dev/tierswap-shim).\n"   \
-  "insecure=true   Serve network clients without TLS too: everybody there\n"   \
-  "                may then read and change what is swapped (default: no).\n"  \
+  "insecure=true   Serve network clients without TLS too, and other users "    \
+  "on\n"                                                                       \
+  "                a Unix socket: they may then read and change what is\n"     \
+  "                swapped (default: no).\n"                                   \
   "fuse=DIR        An empty folder to show the device and its attributes\n"    \
   "                as files in (default: nowhere).\n"                          \
   "fuse-read=WHO   Who may read them, but for the disk: owner or all\n"        \
@@ -293,9 +295,9 @@ plugin_after_fork (void)
   return 0;
 }
 
-/* Who can connect to a Unix socket is decided by its mode.  A port, also one of
- * this machine alone, is open to everybody, and what is swapped are the secrets
- * of all programs.
+/* What is swapped are the secrets of all programs.  A port, also one of this
+ * machine alone, is open to everybody; a Unix socket to those whom its mode
+ * lets in, which may be a mistake.
  */
 static bool
 is_trusted (int is_tls)
@@ -307,8 +309,15 @@ is_trusted (int is_tls)
     return true;
   if (nbdkit_peer_name ((struct sockaddr *) &peer, &length) == -1)
     return false;
-  if (peer.ss_family == AF_UNIX)
-    return true;
+  if (peer.ss_family == AF_UNIX) {
+    int64_t user = nbdkit_peer_uid ();
+
+    if (user == 0 || user == (int64_t) geteuid ())
+      return true;
+    nbdkit_error ("only root and the user that the server runs as are served "
+                  "on its Unix socket, unless insecure=true is said");
+    return false;
+  }
   nbdkit_error ("a network client without TLS is refused: serve with "
                 "--tls=require (see nbdkit-tls(1)), or on a Unix socket, or "
                 "everybody who reaches the port with insecure=true");

@@ -349,6 +349,11 @@ read_header (struct state *state, uint64_t size, char **error)
                    "pool.state: others than its owner may open %s, which holds "
                    "the memory of programs; 'chmod 600' it, or remove it",
                    state->path);
+  if (st.st_uid != geteuid () && st.st_uid != 0)
+    return refuse (error, EPERM,
+                   "pool.state: %s belongs to another user, who may read what "
+                   "it holds, the memory of programs; 'chown' it, or remove it",
+                   state->path);
   if (st.st_size == 0) {
     if (write_header (state->fd, size) == -1)
       return refuse (error, errno, "pool.state: cannot write %s: %s",

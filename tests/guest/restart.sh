@@ -50,7 +50,7 @@ stop_for_a_while () {
 
 mount_memory
 configure "$near"
-supervise_server timeout=3
+supervise_server timeout=5
 keep_for_the_end
 start_programs
 : > /run/done
