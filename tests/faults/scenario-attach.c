@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +21,6 @@
 
 #define DISK "/dev/nbd0"
 #define SECOND 200 /* times that a moment is */
-
-extern char **environ;
 
 static char nbd_socket[128], pid_file[128], disk_file[128];
 
@@ -75,22 +72,38 @@ kill_server (void)
   unlink (nbd_socket);
 }
 
+/* nbdkit ends with its parent, so it must be an orphan before it begins. */
+static void __attribute__ ((noreturn)) be_server (char *const words[])
+{
+  pid_t parent = getpid ();
+  int null;
+
+  if (fork () != 0)
+    _exit (0);
+  while (getppid () == parent)
+    pause_a_moment ();
+  null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int fd = 0; fd < 3; ++fd)
+    dup2 (null, fd);
+  execvp (words[0], words);
+  _exit (127);
+}
+
 /* Until it has written down its process and there is its SOCKET. */
 static void
 start (char *const words[], const char *socket)
 {
-  posix_spawn_file_actions_t actions;
   unsigned tries = 0;
   pid_t child;
 
   unlink (socket);
   unlink (nbd_socket);
   unlink (pid_file);
-  posix_spawn_file_actions_init (&actions);
-  posix_spawn_file_actions_addopen (&actions, 2, "/dev/null", O_WRONLY, 0);
-  if (posix_spawnp (&child, words[0], &actions, NULL, words, environ) != 0)
-    bad ("no server can be started");
-  posix_spawn_file_actions_destroy (&actions);
+  fflush (NULL);
+  child = fork ();
+  if (child == 0)
+    be_server (words);
+  waitpid (child, NULL, 0);
   while ((access (socket, F_OK) == -1 || server_process () == 0)
          && worth_another_try (&tries))
     ;
