@@ -119,8 +119,13 @@ attach_disk_of_server (const char *socket, struct why *why)
   if (fd == -1)
     return -2;
   if (backend_of (fd, socket, backend, why) == 0)
-    index = backend[0] ? disk_of_backend (&none, backend) : -1;
-  handshake_close (fd);
+    index = backend[0] ? disk_of_backend (&none, backend, why) : -1;
+  {
+    int saved_errno = errno;
+
+    handshake_close (fd);
+    errno = saved_errno;
+  }
   return index;
 }
 
@@ -133,7 +138,9 @@ check_not_attached (const struct attachment *a, int fd, struct why *why)
 
   if (backend_of (fd, a->options->socket, backend, why) == -1)
     return -1;
-  other = backend[0] ? disk_of_backend (&a->disk, backend) : -1;
+  other = backend[0] ? disk_of_backend (&a->disk, backend, why) : -1;
+  if (other == -2)
+    return -1;
   if (other != -1)
     return why_set (why, EBUSY,
                     "socket %s: the server is attached already, as "
@@ -332,9 +339,9 @@ check_same_pages (struct attachment *a, int fd, struct why *why)
   struct swap_usage usage;
 
   if (backend_of (fd, a->options->socket, found, why) == -1
-      || swap_get_usage (a->disk.number, &usage, why) == -1)
+      || swap_get_usage (a->disk.number, &usage, why) == -1
+      || disk_backend (a->disk.index, known, why) == -1)
     return -1;
-  disk_backend (a->disk.index, known);
   if (strncmp (known, BACKEND_PREFIX, strlen (BACKEND_PREFIX)) == 0
           ? strcmp (known, found) == 0
           : !usage.on || found[0] != '\0')
@@ -350,13 +357,18 @@ static int
 check_same_size (const struct attachment *a, uint64_t size, struct why *why)
 {
   char disk[HUMAN_ROOM], server[HUMAN_ROOM];
+  uint64_t needed;
 
-  if (disk_owner (&a->disk) == 0 || size >= disk_size (&a->disk))
+  if (disk_owner (&a->disk) == 0)
+    return 0;
+  if (disk_size (&a->disk, &needed, why) == -1)
+    return -1;
+  if (size >= needed)
     return 0;
   return why_set (why, ESTALE,
                   "socket %s: the server has %s, and %s was connected with %s",
                   a->options->socket, human_bytes (size, server), a->disk.path,
-                  human_bytes (disk_size (&a->disk), disk));
+                  human_bytes (needed, disk));
 }
 
 int
@@ -392,7 +404,7 @@ attachment_reconnect (struct attachment *a, struct why *why)
   const struct driver_connection connection = {
     .timeout = (uint64_t) a->options->timeout,
     .patience = (uint64_t) a->options->patience,
-    .backend = disk_backend (a->disk.index, backend),
+    .backend = backend,
   };
   int count = 0;
   bool taken;
@@ -400,6 +412,8 @@ attachment_reconnect (struct attachment *a, struct why *why)
   if (disk_owner (&a->disk) == 0)
     return why_set (why, ENOTCONN, "%s is not connected: attach it",
                     a->disk.path);
+  if (disk_backend (a->disk.index, backend, why) == -1)
+    return -1;
   for (;;) {
     if (attachment_meet (a, why) == -1
         || driver_reconnect (&a->driver, a->disk.index, &connection, a->spare,
