@@ -154,7 +154,8 @@ driver_connect (struct driver *driver, unsigned index,
 }
 
 /* The driver answers the same whether it used the socket or not.  But it gives
- * its own timeout to one that it uses.
+ * its own timeout to one that it uses.  One that cannot be told of is given up:
+ * it must not be given to the driver twice.
  */
 static bool
 is_taken (int fd)
@@ -162,7 +163,8 @@ is_taken (int fd)
   struct timeval timeout = { 0, 0 };
   socklen_t length = sizeof timeout;
 
-  getsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &length);
+  if (getsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &length) == -1)
+    return true;
   return timeout.tv_sec != 0 || timeout.tv_usec != 0;
 }
 

@@ -75,8 +75,8 @@ now (void)
   return (int64_t) time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-static void
-take_signals (struct supervisor *s)
+static int
+take_signals (struct supervisor *s, struct why *why)
 {
   sigset_t set;
 
@@ -86,6 +86,11 @@ take_signals (struct supervisor *s)
   sigaddset (&set, SIGTERM);
   sigprocmask (SIG_BLOCK, &set, &s->before);
   s->signals = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (s->signals != -1)
+    return 0;
+  why_set (why, errno, "signalfd: %s", strerror (errno));
+  sigprocmask (SIG_SETMASK, &s->before, NULL);
+  return -1;
 }
 
 /* Tell systemd, if it is there, that the swap is on. */
@@ -329,7 +334,12 @@ supervise (const char *path, const struct options *options, struct why *why)
   if (!attach_protect ())
     say ("warning: not protected against running out of memory: this needs "
          "CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE");
-  take_signals (&s);
+  if (take_signals (&s, why) == -1) {
+    saved_errno = errno;
+    attachment_close (&s.a);
+    errno = saved_errno;
+    return -1;
+  }
   r = begin (&s, why);
   if (r == 0) {
     notify_ready ();
