@@ -105,7 +105,7 @@ disassemble (void)
  * caller.
  */
 static struct tail {
-  char from[64]; /* "<name>" */
+  uintptr_t from; /* where the function begins */
   struct call_site site;
 } tails[TAILS];
 static unsigned tails_count;
@@ -114,16 +114,15 @@ static bool
 read_tails (void)
 {
   FILE *pipe = disassemble ();
-  char line[1024], from[64] = "";
+  uintptr_t from = 0;
+  char line[1024];
 
   while (pipe && fgets (line, sizeof line, pipe)) {
-    char *name = strchr (line, '<');
-
-    if (line[0] != ' ' && name)
-      snprintf (from, sizeof from, "%.*s", (int) strcspn (name, ":"), name);
+    if (line[0] == '0')
+      from = strtoul (line, NULL, 16);
     else if (strstr (line, "\tjmp ") && tails_count < TAILS
              && take_function (line, &tails[tails_count].site))
-      strcpy (tails[tails_count++].from, from);
+      tails[tails_count++].from = from;
   }
   return pipe && pclose (pipe) == 0 && tails_count < TAILS;
 }
@@ -131,14 +130,16 @@ read_tails (void)
 static bool
 take_call (const char *line, struct call_site *site)
 {
-  const char *name = strchr (line, '<');
+  const char *call = strstr (line, "\tcall ");
+  uintptr_t to;
 
-  if (!name || !strstr (line, "\tcall "))
+  if (!call)
     return false;
-  if (take_function (line, site))
+  if (take_function (call, site))
     return true;
+  to = strtoul (call + 6, NULL, 16);
   for (unsigned i = 0; i < tails_count; ++i)
-    if (strncmp (name, tails[i].from, strlen (tails[i].from)) == 0) {
+    if (tails[i].from == to) {
       *site = tails[i].site;
       return true;
     }

@@ -213,6 +213,22 @@ run_phase (const struct scenario *scenario, const struct phase *phase)
   atomic_store (&faults->listening, false);
 }
 
+/* The process of the server that a scenario started and wrote down, or 0. */
+static pid_t
+left_server (void)
+{
+  char path[128];
+  FILE *file = fopen (in_folder ("server.pid", path), "r");
+  int process = 0;
+
+  if (file) {
+    if (fscanf (file, "%d", &process) != 1)
+      process = 0;
+    fclose (file);
+  }
+  return process;
+}
+
 static void
 clean_folder (void)
 {
@@ -227,7 +243,8 @@ clean_folder (void)
 static bool
 run (const struct scenario *scenario, const struct fault_site *site, int error)
 {
-  clean_folder ();
+  if (!scenario->keeps_server)
+    clean_folder ();
   workload_reset ();
   if (scenario->prepare)
     scenario->prepare ();
@@ -346,7 +363,8 @@ take_own_mounts (void)
       || mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
     return false;
   return mkdir (in_folder ("memory", path), 0700) == 0
-         && mount ("none", path, "ramfs", 0, "mode=0700") == 0
+         && (mount ("none", path, "tmpfs", 0, "noswap,mode=0700") == 0
+             || mount ("none", path, "ramfs", 0, "mode=0700") == 0)
          && mkdir (in_folder ("fuse", path), 0700) == 0;
 }
 
@@ -371,14 +389,16 @@ set_up (void)
 static void
 tear_down (pid_t server)
 {
-  static const char *const files[]
-      = { "conf", "conf-other", "conf-mistake", "server" };
+  static const char *const files[] = { "conf",   "conf-other", "conf-mistake",
+                                       "server", "nbd.sock",   "server.pid" };
   char path[128];
 
   if (server > 0) {
     kill (server, SIGKILL);
     waitpid (server, NULL, 0);
   }
+  if (left_server () > 0)
+    kill (left_server (), SIGKILL);
   clean_folder ();
   for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i)
     unlink (in_folder (files[i], path));

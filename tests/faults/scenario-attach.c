@@ -448,6 +448,7 @@ const struct scenario attach_disk = {
   .phases
   = { { attach_and_detach, true, false }, { attach_well, false, false } },
   .prepare = prepare_disk,
+  .keeps_server = true,
   .missing = no_driver,
   .in_guest = true,
 };
@@ -492,12 +493,15 @@ upgrade (void)
   command (false, "check", NULL, NULL, NULL);
 }
 
+/* One goes on from run to run. */
 static void
 prepare_upgrade (void)
 {
   char path[128];
 
   prepare_server ();
+  if (server_process () != 0 && access (control, F_OK) == 0)
+    return;
   kill_server ();
   unlink (in_folder ("memory/state", path));
   write_conf ("conf", CONF_STATE | CONF_ONE_FILE);
@@ -518,6 +522,6 @@ const struct scenario attach_upgrade = {
   .name = "upgrade",
   .phases = { { upgrade, true, true } },
   .prepare = prepare_upgrade,
-  .clean_up = clean_up,
+  .keeps_server = true,
   .missing = no_upgrade,
 };

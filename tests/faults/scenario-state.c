@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "scenario.h"
+#include "tierswap.h"
 #include "workload.h"
 
 static void
@@ -41,9 +42,18 @@ look (void)
 }
 
 static void
+ask (struct tierswap *device)
+{
+  long process;
+
+  if (tierswap_could_follow (device, &process) == -1)
+    refused ("could_follow");
+}
+
+static void
 take_over (void)
 {
-  with_device (NULL, look);
+  with_device (ask, look);
 }
 
 /* Whatever happened before, this must work at once. */

@@ -29,7 +29,8 @@ struct scenario {
    * NULL.
    */
   const char *const *again;
-  bool in_guest; /* it is of those that "guest" runs */
+  bool keeps_server; /* of the run before, and its files */
+  bool in_guest;     /* it is of those that "guest" runs */
 };
 
 extern const struct scenario device_life, device_threads, device_commands,

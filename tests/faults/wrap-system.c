@@ -205,10 +205,39 @@ __wrap_open (const char *path, int flags, ...)
 
 WRAP (FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL,
       EMFILE)
-WRAP (char *, fgets, (char *line, int room, FILE *file), (line, room, file),
-      NULL, EIO)
-WRAP (ssize_t, __getdelim, (char **line, size_t *size, int end, FILE *file),
-      (line, size, end, file), -1, ENOMEM)
+/* What a stream that cannot be read has noted for ferror. */
+#define ERROR_SEEN 0x20
+
+extern char *__real_fgets (char *line, int room, FILE *file);
+extern char *__wrap_fgets (char *line, int room, FILE *file);
+char *
+__wrap_fgets (char *line, int room, FILE *file)
+{
+  static const int errors[] = { EIO, 0 };
+
+  if (faults_ask ("fgets", errors, HERE) == 0)
+    return __real_fgets (line, room, file);
+  file->_flags |= ERROR_SEEN;
+  errno = EIO;
+  return NULL;
+}
+
+extern ssize_t __real___getdelim (char **line, size_t *size, int end,
+                                  FILE *file);
+extern ssize_t __wrap___getdelim (char **line, size_t *size, int end,
+                                  FILE *file);
+ssize_t
+__wrap___getdelim (char **line, size_t *size, int end, FILE *file)
+{
+  static const int errors[] = { ENOMEM, 0 };
+
+  if (faults_ask ("getdelim", errors, HERE) == 0)
+    return __real___getdelim (line, size, end, file);
+  file->_flags |= ERROR_SEEN;
+  errno = ENOMEM;
+  return -1;
+}
+
 WRAP (ssize_t, getline, (char **line, size_t *size, FILE *file),
       (line, size, file), -1, ENOMEM)
 WRAP (ssize_t, pread, (int fd, void *buffer, size_t count, off_t offset),
