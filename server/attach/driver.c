@@ -94,10 +94,11 @@ put_connection (struct nl_msg *message, const struct driver_connection *c)
   if (nla_put_u64 (message, NBD_ATTR_TIMEOUT, c->timeout) < 0
       || nla_put_u64 (message, NBD_ATTR_DEAD_CONN_TIMEOUT, c->patience) < 0)
     return -1;
-  return c->backend[0] == '\0'
-             ? 0
-             : nla_put_string (message, NBD_ATTR_BACKEND_IDENTIFIER,
-                               c->backend);
+  if (c->backend[0] == '\0')
+    return 0;
+  return nla_put_string (message, NBD_ATTR_BACKEND_IDENTIFIER, c->backend) < 0
+             ? -1
+             : 0;
 }
 
 /* Sends and frees the message, and waits for the answer. */
