@@ -120,7 +120,8 @@ worth_another_try (unsigned *tries)
 void
 settled (void)
 {
-  atomic_store (&faults->scenario, 0);
+  if (atomic_load (&faults->listening))
+    atomic_store (&faults->scenario, 0);
 }
 
 void
@@ -179,6 +180,8 @@ run_process (const struct scenario *scenario, const struct phase *phase)
   unsigned descriptors_before = descriptors (), threads_before = threads ();
 
   alarm (HANG);
+  signal (SIGTERM, SIG_DFL);
+  signal (SIGINT, SIG_DFL);
   if (scenario->io)
     setenv ("TIERSWAP_IO", scenario->io, 1);
   tierswap_set_message_sink (take_message);
@@ -282,6 +285,15 @@ try_site (const struct scenario *scenario, const struct fault_site *site)
   }
 }
 
+static double
+now (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_MONOTONIC, &time);
+  return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
 static bool
 is_tried_again (const struct scenario *scenario, const struct fault_site *site)
 {
@@ -299,6 +311,7 @@ try_scenario (unsigned number)
   const struct scenario *scenario = scenarios[number];
   unsigned first = faults->count;
   const char *why = scenario->missing ? scenario->missing () : NULL;
+  double began = now ();
   bool good;
 
   if (why) {
@@ -321,6 +334,7 @@ try_scenario (unsigned number)
         || (faults->sites[i].scenarios & 1U << number
             && is_tried_again (scenario, &faults->sites[i])))
       try_site (scenario, &faults->sites[i]);
+  report_scenario (scenario->name, now () - began);
 }
 
 static pid_t
@@ -368,6 +382,19 @@ take_own_mounts (void)
          && mkdir (in_folder ("fuse", path), 0700) == 0;
 }
 
+/* Ended early: a server that outlives the process that started it does not. */
+static void
+end_server (int number)
+{
+  char path[128], text[16] = "";
+  int fd = open (in_folder ("server.pid", path), O_RDONLY);
+
+  if (fd != -1 && read (fd, text, sizeof text - 1) > 0 && atoi (text) > 1)
+    kill (atoi (text), SIGKILL);
+  signal (number, SIG_DFL);
+  raise (number);
+}
+
 static void
 set_up (void)
 {
@@ -380,6 +407,8 @@ set_up (void)
     perror (folder);
     exit (EXIT_FAILURE);
   }
+  signal (SIGTERM, end_server);
+  signal (SIGINT, end_server);
   own_mounts = take_own_mounts ();
   workload_set_up ();
   if (!report_open ())
@@ -424,6 +453,7 @@ main (int argc, char *argv[])
     printf ("skipped: addr2line is not installed (package binutils)\n");
     return 77;
   }
+  setvbuf (stdout, NULL, _IOLBF, BUFSIZ);
   if (argc > 2)
     wanted_site = argv[2];
   set_up ();

@@ -59,5 +59,6 @@ tests_faults_fault_matrix_LDADD = tests/unit/libpages.la libtierswap.la \
 	libattach.la $(CMOCKA_LIBS)
 tests_faults_fault_matrix_LDFLAGS = $(AM_LDFLAGS) \
 	$(faults_wrapped:%=-Wl,--wrap=%)
-TESTS += tests/faults/fault-matrix
+TESTS += tests/faults/fault-matrix tests/faults/test-faults-uml.sh
+EXTRA_DIST += tests/faults/attach.sh tests/faults/test-faults-uml.sh
 CLEANFILES += tests/faults/fault-matrix.txt tests/faults/fault-matrix.notes

@@ -120,6 +120,15 @@ report_row (const char *scenario, const struct fault_site *site, int error)
 }
 
 void
+report_scenario (const char *scenario, double seconds)
+{
+  static unsigned runs;
+
+  printf ("%-10s %4u faults, %.0f s\n", scenario, sum.runs - runs, seconds);
+  runs = sum.runs;
+}
+
+void
 report_left_out (const char *scenario, const char *why)
 {
   printf ("%s is left out: %s\n", scenario, why);

@@ -22,6 +22,9 @@ extern void report_usual (void);
 extern void report_row (const char *scenario, const struct fault_site *site,
                         int error);
 
+/* The scenario is done; it took so many seconds. */
+extern void report_scenario (const char *scenario, double seconds);
+
 /* That the scenario is left out, or is wrong by itself. */
 extern void report_left_out (const char *scenario, const char *why);
 extern void report_wrong (const char *scenario);
