@@ -49,10 +49,10 @@ bool own_mounts;
 const char *build_folder;
 
 static const struct scenario *const scenarios[] = {
-  &device_life,      &device_threads,   &device_commands, &device_remote,
-  &state_made,       &state_taken_over, &fuse_tree,       &fuse_stale,
-  &plugin_exports,   &attach_upgrade,   &attach_disk,     &attach_reconnect,
-  &attach_supervise,
+  &device_life,    &device_threads,   &device_commands,  &device_remote,
+  &device_changes, &device_cgroups,   &state_made,       &state_taken_over,
+  &fuse_tree,      &fuse_stale,       &plugin_exports,   &attach_upgrade,
+  &attach_disk,    &attach_reconnect, &attach_supervise,
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 

@@ -39,6 +39,7 @@ tests_faults_fault_matrix_SOURCES = \
 	tests/faults/report.c \
 	tests/faults/report.h \
 	tests/faults/scenario-attach.c \
+	tests/faults/scenario-changes.c \
 	tests/faults/scenario-device.c \
 	tests/faults/scenario-fuse.c \
 	tests/faults/scenario-plugin.c \

@@ -34,9 +34,9 @@ struct scenario {
 };
 
 extern const struct scenario device_life, device_threads, device_commands,
-    device_remote, state_made, state_taken_over, fuse_tree, fuse_stale,
-    plugin_exports, attach_disk, attach_reconnect, attach_supervise,
-    attach_upgrade;
+    device_remote, device_changes, device_cgroups, state_made, state_taken_over,
+    fuse_tree, fuse_stale, plugin_exports, attach_disk, attach_reconnect,
+    attach_supervise, attach_upgrade;
 
 /* What came of a run; shared with its processes. */
 struct result {
