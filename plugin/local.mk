@@ -1,6 +1,7 @@
 # The nbdkit plugin: glue between NBD's callbacks and include/tierswap.h.
 plugin_LTLIBRARIES += nbdkit-tierswap-plugin.la
-nbdkit_tierswap_plugin_la_SOURCES = plugin/plugin.c
+nbdkit_tierswap_plugin_la_SOURCES = plugin/plugin.c plugin/fence.c \
+	plugin/fence.h
 nbdkit_tierswap_plugin_la_CPPFLAGS = $(AM_CPPFLAGS)
 nbdkit_tierswap_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS)
 nbdkit_tierswap_plugin_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \

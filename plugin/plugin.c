@@ -22,6 +22,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "fence.h"
 #include "tierswap.h"
 #include "store/codec.h"
 
@@ -30,7 +31,7 @@
 /* Connections at a time, each of which costs threads and their buffers.  The
  * kernel's client opens as many as it is told, four or so.
  */
-#define CONNECTIONS_MAXIMUM 128
+#define CONNECTIONS_MAXIMUM FENCE_GATES
 
 /* Bytes that the size of a text is a multiple of. */
 #define TEXT_ALIGNMENT 4096
@@ -49,13 +50,15 @@ static const char *shim;   /* NULL: the configuration's */
 static bool insecure;      /* network connections may be without TLS */
 static int fuse_read = -1; /* others may read there; -1: not said, they don't */
 static _Atomic unsigned connections;
+static struct fence fence = FENCE_INITIALIZER;
 static struct tierswap *device;
 
 /* A connection: to the device when text is NULL. */
 struct handle {
   const char *export; /* lives as long as the connection */
   char *text;
-  size_t length; /* of the text, bytes */
+  size_t length;           /* of the text, bytes */
+  struct fence_gate *gate; /* of changes to the device */
 };
 
 /* nbdkit shows its users errors and nothing else, so everything that a person
@@ -398,6 +401,23 @@ take_text (struct handle *h)
   return 0;
 }
 
+static struct fence_gate *
+join_fence (void)
+{
+  struct sockaddr_storage peer;
+  socklen_t length = sizeof peer;
+  struct fence_gate *gate;
+
+  /* With nbdkit -s there may be no peer, but there is no second connection. */
+  if (nbdkit_peer_name ((struct sockaddr *) &peer, &length) == -1)
+    length = 0;
+  gate = fence_join (&fence, (struct sockaddr *) &peer, length, control);
+  if (gate && gate->socket == -1)
+    nbdkit_debug ("the socket of this connection is not known: what it has "
+                  "sent is carried out even when it was given up");
+  return gate;
+}
+
 static void *
 plugin_open (int readonly)
 {
@@ -417,7 +437,8 @@ plugin_open (int readonly)
     h->export = nbdkit_export_name ();
   else
     nbdkit_error ("calloc: %m");
-  if (!h || !h->export || (h->export[0] != '\0' && take_text (h) == -1)) {
+  if (!h || !h->export || (h->export[0] != '\0' && take_text (h) == -1)
+      || (!h->text && !(h->gate = join_fence ()))) {
     free (h);
     atomic_fetch_sub (&connections, 1);
     return NULL;
@@ -430,6 +451,8 @@ plugin_close (void *handle)
 {
   struct handle *h = handle;
 
+  if (h->gate)
+    fence_leave (&fence, h->gate);
   free (h->text);
   free (h);
   atomic_fetch_sub (&connections, 1);
@@ -526,29 +549,48 @@ plugin_pread (void *handle, void *buffer, uint32_t count, uint64_t offset,
   return tierswap_read (device, buffer, count, offset);
 }
 
+/* No message for what is dropped: its client is gone. */
 static int
 plugin_pwrite (void *handle, const void *buffer, uint32_t count,
                uint64_t offset, uint32_t flags)
 {
-  (void) handle;
+  struct handle *h = handle;
+  int r;
+
   (void) flags;
-  return tierswap_write (device, buffer, count, offset);
+  if (fence_enter (&fence, h->gate) == -1)
+    return -1;
+  r = tierswap_write (device, buffer, count, offset);
+  fence_exit (h->gate);
+  return r;
 }
 
 static int
 plugin_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void) handle;
+  struct handle *h = handle;
+  int r;
+
   (void) flags;
-  return tierswap_trim (device, count, offset);
+  if (fence_enter (&fence, h->gate) == -1)
+    return -1;
+  r = tierswap_trim (device, count, offset);
+  fence_exit (h->gate);
+  return r;
 }
 
 /* Always fast: zeros are a word in a table. */
 static int
 plugin_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-  (void) handle;
-  return tierswap_zero (device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM);
+  struct handle *h = handle;
+  int r;
+
+  if (fence_enter (&fence, h->gate) == -1)
+    return -1;
+  r = tierswap_zero (device, count, offset, flags & NBDKIT_FLAG_MAY_TRIM);
+  fence_exit (h->gate);
+  return r;
 }
 
 static int

@@ -397,22 +397,43 @@ attachment_meet (struct attachment *a, struct why *why)
   return 0;
 }
 
+/* What a connected disk can be told anew; its backend is kept in TEXT. */
+static int
+get_times (const struct attachment *a, char text[DISK_BACKEND_ROOM],
+           struct driver_connection *connection, struct why *why)
+{
+  *connection = (struct driver_connection){
+    .timeout = (uint64_t) a->options->timeout,
+    .patience = (uint64_t) a->options->patience,
+    .backend = text,
+  };
+  return disk_backend (a->disk.index, text, why);
+}
+
+int
+attachment_hurry (struct attachment *a, unsigned timeout, struct why *why)
+{
+  char backend[DISK_BACKEND_ROOM];
+  struct driver_connection connection;
+
+  if (get_times (a, backend, &connection, why) == -1)
+    return -1;
+  connection.timeout = timeout;
+  return driver_set_times (&a->driver, a->disk.index, &connection, why);
+}
+
 int
 attachment_reconnect (struct attachment *a, struct why *why)
 {
   char backend[DISK_BACKEND_ROOM];
-  const struct driver_connection connection = {
-    .timeout = (uint64_t) a->options->timeout,
-    .patience = (uint64_t) a->options->patience,
-    .backend = backend,
-  };
+  struct driver_connection connection;
   int count = 0;
   bool taken;
 
   if (disk_owner (&a->disk) == 0)
     return why_set (why, ENOTCONN, "%s is not connected: attach it",
                     a->disk.path);
-  if (disk_backend (a->disk.index, backend, why) == -1)
+  if (get_times (a, backend, &connection, why) == -1)
     return -1;
   for (;;) {
     if (attachment_meet (a, why) == -1

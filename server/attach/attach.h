@@ -43,6 +43,12 @@ extern int attachment_meet (struct attachment *a, struct why *why);
 /* Put a new connection in the place of each dead one.  Their count, or -1. */
 extern int attachment_reconnect (struct attachment *a, struct why *why);
 
+/* Have requests sent again after TIMEOUT seconds, those that are sent from now
+ * on.  Until the next attachment_reconnect.
+ */
+extern int attachment_hurry (struct attachment *a, unsigned timeout,
+                             struct why *why);
+
 /* Which disk /dev/nbdN is connected to the server behind SOCKET by attach.  -1:
  * none; -2: see WHY.
  */

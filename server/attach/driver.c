@@ -188,6 +188,21 @@ driver_reconnect (struct driver *driver, unsigned index,
 }
 
 int
+driver_set_times (struct driver *driver, unsigned index,
+                  const struct driver_connection *c, struct why *why)
+{
+  struct nl_msg *message = begin (driver, NBD_CMD_RECONFIGURE, index);
+
+  if (!message || put_connection (message, c) == -1) {
+    nlmsg_free (message);
+    return why_set (why, ENOMEM, "out of memory");
+  }
+  return carry_out (driver, message) == -1
+             ? refused (index, "given another timeout", why)
+             : 0;
+}
+
+int
 driver_disconnect (struct driver *driver, unsigned index, struct why *why)
 {
   struct nl_msg *message = begin (driver, NBD_CMD_DISCONNECT, index);

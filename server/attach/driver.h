@@ -42,6 +42,13 @@ extern int driver_reconnect (struct driver *driver, unsigned index,
                              const struct driver_connection *connection, int fd,
                              bool *taken, struct why *why);
 
+/* Change timeout and patience of a connected disk.  Requests that are under way
+ * keep the timeout that they were sent with.
+ */
+extern int driver_set_times (struct driver *driver, unsigned index,
+                             const struct driver_connection *connection,
+                             struct why *why);
+
 extern int driver_disconnect (struct driver *driver, unsigned index,
                               struct why *why);
 

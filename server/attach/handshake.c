@@ -276,6 +276,7 @@ int
 handshake_connect (const char *path, struct handshake_export *export,
                    struct why *why)
 {
+  const struct sockaddr_un own = { .sun_family = AF_UNIX };
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   struct why inner;
   int fd, saved_errno;
@@ -289,7 +290,12 @@ handshake_connect (const char *path, struct handshake_export *export,
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd == -1)
     return why_set (why, errno, "socket: %s", strerror (errno));
-  if (connect (fd, (struct sockaddr *) &address, sizeof address) == -1)
+  /* An address of its own (see unix(7), autobind), by which the server knows
+   * this connection from others, and sees when the kernel gives it up.
+   */
+  if (bind (fd, (const struct sockaddr *) &own, sizeof own.sun_family) == -1)
+    why_set (why, errno, "socket: no address: %s", strerror (errno));
+  else if (connect (fd, (struct sockaddr *) &address, sizeof address) == -1)
     why_set (why, errno, "socket %s: %s%s", path, strerror (errno),
              remedy (errno));
   else if (negotiate (fd, export, &inner) == -1)

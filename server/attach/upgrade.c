@@ -30,6 +30,11 @@
 #define PROGRESS 2        /* seconds between lines about it */
 #define LOOKS_FOR_DEAD 20 /* the driver takes a moment to see it */
 
+/* Seconds that a request may take while the server is replaced, and that those
+ * have to end which were sent before.
+ */
+#define HURRY 1
+
 #define MOST_DISKS 256
 
 struct upgrade {
@@ -240,6 +245,30 @@ go_back (struct upgrade *u, struct why *why)
                   cause.text, ignored.text, u->options.patience);
 }
 
+/* What the server is killed over is sent again when its time is over, which is
+ * the longest that a program stalls.
+ */
+static int
+hurry (struct upgrade *u, struct why *why)
+{
+  if (!u->attached)
+    return 0;
+  if (attachment_hurry (&u->a, HURRY, why) == -1)
+    return -1;
+  nanosleep (&(struct timespec){ HURRY, 0 }, NULL);
+  return 0;
+}
+
+/* The one that runs goes on. */
+static void
+do_not_hurry (struct upgrade *u)
+{
+  struct why ignored;
+
+  if (u->attached)
+    attachment_hurry (&u->a, (unsigned) u->options.timeout, &ignored);
+}
+
 static int
 replace (struct upgrade *u, struct why *why)
 {
@@ -250,9 +279,13 @@ replace (struct upgrade *u, struct why *why)
     fputs ("tierswapctl: warning: not protected against running out of memory: "
            "this needs CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE\n",
            stderr);
-  begin = now ();
-  if (running_end (&u->old, why) == -1)
+  if (hurry (u, why) == -1)
     return -1;
+  begin = now ();
+  if (running_end (&u->old, why) == -1) {
+    do_not_hurry (u);
+    return -1;
+  }
   if (start (u, false, &process, why) == -1)
     return go_back (u, why);
   if (connect_disk (u, why) == -1)

@@ -5,11 +5,11 @@ faults_wrapped = \
 	ZSTD_createCCtx ZSTD_createDCtx ZSTD_decompressDCtx __getdelim accept4 \
 	access aligned_alloc asprintf bind calloc cfg_init cfg_parse_buf close connect dup2 \
 	eventfd execvp fallocate fchdir fchmod fcntl fdopen fdopendir fexecve \
-	fgets flock fopen fork free fstat fstatfs fsync ftruncate fuse_reply_attr \
+	fgets flock fopen fork free fstat fstatat fstatfs fsync ftruncate fuse_reply_attr \
 	fuse_reply_buf fuse_reply_entry fuse_reply_err fuse_reply_ioctl \
 	fuse_reply_lseek fuse_reply_open fuse_reply_statfs fuse_reply_write \
 	fuse_session_mount fuse_session_new genl_connect genl_ctrl_resolve \
-	genlmsg_put getline getmntent getrandom getsockopt glob inotify_add_watch \
+	genlmsg_put getline getmntent getpeername getrandom getsockname getsockopt glob inotify_add_watch \
 	inotify_init1 io_uring_queue_init io_uring_register_buffers \
 	io_uring_register_iowq_max_workers io_uring_ring_dontfork io_uring_submit \
 	io_uring_submit_and_wait_timeout ioctl json_array json_array_append_new \
@@ -51,6 +51,8 @@ tests_faults_fault_matrix_SOURCES = \
 	tests/faults/wrap-libraries.c \
 	tests/faults/wrap-system.c \
 	tests/faults/wrap.h \
+	plugin/fence.c \
+	plugin/fence.h \
 	plugin/plugin.c
 tests_faults_fault_matrix_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS) \
 	$(LIBNBD_CFLAGS) $(CONFUSE_CFLAGS) $(URING_CFLAGS) $(CRYPTO_CFLAGS) \

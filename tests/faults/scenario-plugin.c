@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -54,12 +55,12 @@ nbdkit_parse_bool (const char *text)
   return strcmp (text, "true") == 0;
 }
 
+static int ends[2]; /* of a connection: the server's, and the client's */
+
 int
 nbdkit_peer_name (struct sockaddr *address, socklen_t *length)
 {
-  memset (address, 0, *length);
-  address->sa_family = AF_UNIX;
-  return 0;
+  return getpeername (ends[0], address, length);
 }
 
 int
@@ -190,6 +191,8 @@ be_nbdkit (void)
 {
   char path[128];
 
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1)
+    abort ();
   plugin = plugin_init ();
   plugin->load ();
   if (plugin->config ("conf", conf) == -1
@@ -202,6 +205,8 @@ be_nbdkit (void)
     serve ();
   plugin->cleanup ();
   plugin->unload ();
+  close (ends[0]);
+  close (ends[1]);
 }
 
 static void

@@ -247,6 +247,8 @@ WRAP (ssize_t, pwrite, (int fd, const void *buffer, size_t count, off_t offset),
 WRAP (int, stat, (const char *path, struct stat *st), (path, st), -1, EACCES)
 WRAP (int, lstat, (const char *path, struct stat *st), (path, st), -1, EACCES)
 WRAP (int, fstat, (int fd, struct stat *st), (fd, st), -1, EIO)
+WRAP (int, fstatat, (int folder, const char *path, struct stat *st, int flags),
+      (folder, path, st, flags), -1, EACCES)
 WRAP (int, fstatfs, (int fd, struct statfs *st), (fd, st), -1, EIO)
 WRAP (int, flock, (int fd, int operation), (fd, operation), -1, ENOLCK,
       EWOULDBLOCK)
@@ -453,6 +455,10 @@ WRAP (ssize_t, recv, (int fd, void *buffer, size_t length, int flags),
       (fd, buffer, length, flags), -1, ECONNRESET, EAGAIN)
 WRAP (ssize_t, send, (int fd, const void *buffer, size_t length, int flags),
       (fd, buffer, length, flags), -1, EPIPE, EAGAIN)
+WRAP (int, getsockname, (int fd, struct sockaddr *address, socklen_t *length),
+      (fd, address, length), -1, ENOBUFS)
+WRAP (int, getpeername, (int fd, struct sockaddr *address, socklen_t *length),
+      (fd, address, length), -1, ENOBUFS)
 WRAP (ssize_t, sendto,
       (int fd, const void *buffer, size_t length, int flags,
        const struct sockaddr *address, socklen_t address_length),

@@ -1,11 +1,10 @@
 # Tests under other kernels, each on User-mode Linux and on the stock one.
 noinst_PROGRAMS += tests/guest/touch-pages tests/guest/device-pages
-tests_guest_touch_pages_SOURCES = tests/guest/touch-pages.c
-tests_guest_device_pages_SOURCES = tests/guest/device-pages.c
+tests_guest_touch_pages_LDADD =
+tests_guest_device_pages_LDADD =
 
 # What a server does with the kernel module.
 noinst_PROGRAMS += tests/guest/shim-reader
-tests_guest_shim_reader_SOURCES = tests/guest/shim-reader.c
 tests_guest_shim_reader_LDADD = libtierswap.la
 
 guest_tests = \

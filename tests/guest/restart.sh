@@ -30,6 +30,24 @@ keep_busy () {
   done > /dev/null 2> /run/busy
 }
 
+times_given_up () {
+  dmesg | grep -c 'nbd.*[Cc]onnection timed out' || :
+}
+
+was_given_up () {
+  [ "$(times_given_up)" -gt "$given_up" ]
+}
+
+# The server is alive, but too slow.
+stop_for_a_while () {
+  local stopped given_up
+  stopped=$(cat "$pidfile")
+  given_up=$(times_given_up)
+  kill -STOP "$stopped"
+  wait_until 120 "the kernel gives a connection up" was_given_up
+  kill -CONT "$stopped"
+}
+
 mount_memory
 configure "$near"
 supervise_server timeout=3
@@ -48,9 +66,11 @@ for ((i = 1; i <= kills; i++)); do
   kill -KILL "$killed"
   wait_until 300 "another server is there" another_server "$killed"
   [ $((i % 10)) != 0 ] || say "killed $i times"
+  [ $((i % 4)) != 2 ] || stop_for_a_while
 done
 finish_programs
-say "killed $kills times; $(grep -c "is taken over" /run/supervisor) servers took over"
+say "killed $kills times; $(times_given_up) connections were given up;" \
+  "$(grep -c "is taken over" /run/supervisor) servers took over"
 grep -q "is taken over" /run/supervisor || fail "no state was taken over"
 if [ -n "$busy" ]; then
   kill "${helpers[0]}"

@@ -34,6 +34,13 @@ swap_on_and_on () {
   wait_until 300 "the programs go on" more_passes
 }
 
+# As attach said, also after the upgrade had the kernel hurry.
+check_timeout () {
+  local milliseconds
+  milliseconds=$(cat "/sys/block/${device#/dev/}/queue/io_timeout")
+  [ "$milliseconds" = 60000 ] || fail "requests are given $milliseconds ms"
+}
+
 upgrade () {
   local old
   swap_on_and_on
@@ -41,13 +48,14 @@ upgrade () {
   run ctl upgrade
   another_server "$old" || fail "the same server is there"
   ! is_of_removed_file || fail "it is the old one"
+  check_timeout
 }
 
 mkdir /run/lib
 install_plugin
 mount_memory
 configure "$near"
-supervise_server timeout=5
+supervise_server
 keep_for_the_end
 start_programs
 wait_until 300 "the programs swap" ls "$waiting"1 "$waiting"2 "$waiting"3 \
@@ -65,6 +73,7 @@ server=$(cat "$pidfile")
 cat /run/refused
 grep -q "needs a server of format 9 or later" /run/refused || fail "not said why"
 [ "$(cat "$pidfile")" = "$server" ] || fail "the server is another one"
+check_timeout
 "$builddir/tests/nbd/state-format" "$memory/state" 1 1
 server=
 swap_on_and_on

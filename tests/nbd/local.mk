@@ -17,58 +17,50 @@ endif
 EXTRA_DIST += tests/nbd/sanitizer.c
 
 nbd_programs += tests/nbd/requests
-tests_nbd_requests_SOURCES = tests/nbd/requests.c
 tests_nbd_requests_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_requests_LDADD = $(nbd_ldadd)
 
 nbd_programs += tests/nbd/refused-requests
-tests_nbd_refused_requests_SOURCES = tests/nbd/refused-requests.c
 tests_nbd_refused_requests_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_refused_requests_LDADD = $(nbd_ldadd)
 
 nbd_programs += tests/nbd/extents
-tests_nbd_extents_SOURCES = tests/nbd/extents.c
 tests_nbd_extents_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_extents_LDADD = $(nbd_ldadd)
 
 nbd_programs += tests/nbd/four-connections
-tests_nbd_four_connections_SOURCES = tests/nbd/four-connections.c
 tests_nbd_four_connections_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_four_connections_LDADD = $(nbd_ldadd)
 
 nbd_programs += tests/nbd/disconnect
-tests_nbd_disconnect_SOURCES = tests/nbd/disconnect.c
 tests_nbd_disconnect_CPPFLAGS = $(nbd_cppflags) $(NBDKIT_CFLAGS)
 tests_nbd_disconnect_LDADD = $(nbd_ldadd)
 
+nbd_programs += tests/nbd/late-write
+tests_nbd_late_write_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_late_write_LDADD = $(nbd_ldadd)
+
 nbd_programs += tests/nbd/snapshot
-tests_nbd_snapshot_SOURCES = tests/nbd/snapshot.c
 tests_nbd_snapshot_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_snapshot_LDADD = $(nbd_ldadd)
 
 nbd_programs += tests/nbd/single
-tests_nbd_single_SOURCES = tests/nbd/single.c
 tests_nbd_single_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_single_LDADD = $(nbd_ldadd)
 
 # What the scripts write and check pages with.
 check_PROGRAMS += tests/nbd/pages
-tests_nbd_pages_SOURCES = tests/nbd/pages.c
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
 
-# The disk of the FUSE tree, which a script serves.
-check_PROGRAMS += tests/nbd/state-format
-tests_nbd_state_format_SOURCES = tests/nbd/state-format.c
-
-check_PROGRAMS += tests/nbd/fuse-requests
-tests_nbd_fuse_requests_SOURCES = tests/nbd/fuse-requests.c
-check_PROGRAMS += tests/nbd/handshake
-tests_nbd_handshake_SOURCES = tests/nbd/handshake.c
+# Other programs that scripts run: they give a state another format, use the disk
+# of the FUSE tree, shake hands, and are clients as no library is.
+check_PROGRAMS += tests/nbd/state-format tests/nbd/fuse-requests \
+	tests/nbd/handshake tests/nbd/hostile
+tests_nbd_state_format_LDADD =
+tests_nbd_fuse_requests_LDADD =
 tests_nbd_handshake_LDADD = libattach.la
-# Clients as no library is.
-check_PROGRAMS += tests/nbd/hostile
-tests_nbd_hostile_SOURCES = tests/nbd/hostile.c
+tests_nbd_hostile_LDADD =
 
 nbd_scripts += \
 	tests/nbd/attach.sh \

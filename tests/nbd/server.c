@@ -96,6 +96,12 @@ server_start (const char *argument, ...)
   }
 }
 
+pid_t
+server_process (void)
+{
+  return server;
+}
+
 void
 server_stop (void)
 {

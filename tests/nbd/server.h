@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/types.h>
 
 #include <libnbd.h>
 
@@ -16,6 +17,9 @@
 
 /* Start ./nbdkit tierswap with ARGUMENT... up to NULL.  Once a test. */
 extern void server_start (const char *argument, ...) __attribute__ ((sentinel));
+
+/* Of what was started. */
+extern pid_t server_process (void);
 
 /* End it.  It must still be there, and end well. */
 extern void server_stop (void);
