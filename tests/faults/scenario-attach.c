@@ -365,7 +365,7 @@ static void __attribute__ ((noreturn)) disturb (pid_t supervisor)
 static void
 supervise (void)
 {
-  char socket[160];
+  char socket[160], notify[128];
   char *arguments[20]
       = { (char *) DISK, socket, (char *) "timeout=10", (char *) "--" };
   pid_t self = getpid (), child;
@@ -374,6 +374,7 @@ supervise (void)
   snprintf (socket, sizeof socket, "socket=%s", nbd_socket);
   for (unsigned i = 0; file_words[i]; ++i)
     arguments[4 + i] = file_words[i];
+  setenv ("NOTIFY_SOCKET", in_folder ("systemd", notify), 1);
   child = fork ();
   if (child == 0)
     disturb (self);

@@ -65,10 +65,23 @@ change (void)
   check_pages ();
 }
 
+/* One of the embedded configuration is made, and never started. */
+static void
+make_default (struct tierswap *made)
+{
+  struct tierswap *other;
+
+  keep (made);
+  if (tierswap_create (NULL, "16M", &other) == -1)
+    refused ("default");
+  else
+    tierswap_free (other);
+}
+
 static void
 changes (void)
 {
-  with_device (keep, change);
+  with_device (make_default, change);
 }
 
 static void
@@ -157,8 +170,8 @@ use_cgroups (void)
   write_tagged ();
   look_at_cgroups ();
   make_cgroup (3);
-  write_tagged ();
   command (false, "cgroup", "/a", "prio=2", NULL);
+  write_tagged ();
   command (false, "cgroup", "/a/b", NULL, NULL);
   command (true, "cgroup", "/later", "writeback_prio=0", NULL);
   look_at_cgroups ();
