@@ -321,10 +321,17 @@ attachment_detach (struct attachment *a, struct why *why)
     return -1;
   if (!usage.on && disk_owner (&a->disk) == 0)
     return why_set (why, EINVAL, "%s is not attached", a->disk.path);
-  if (!usage.on && disk_is_claimed (&a->disk))
-    return why_set (why, EBUSY,
-                    "%s is in use, but not as swap: unmount it first",
-                    a->disk.path);
+  if (!usage.on)
+    switch (disk_is_claimed (&a->disk, why)) {
+    case 0:
+      break;
+    case 1:
+      return why_set (why, EBUSY,
+                      "%s is in use, but not as swap: unmount it first",
+                      a->disk.path);
+    default:
+      return -1;
+    }
   if (usage.on && swap_off_disk (a, why) == -1)
     return -1;
   watch_disk_if_possible (a->options->control, a->disk.number, false);

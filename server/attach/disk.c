@@ -190,13 +190,18 @@ disk_of_backend (const struct disk *disk, const char *backend, struct why *why)
   return found;
 }
 
-bool
-disk_is_claimed (const struct disk *disk)
+int
+disk_is_claimed (const struct disk *disk, struct why *why)
 {
   int fd = open (disk->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 
-  if (fd == -1)
-    return errno == EBUSY;
-  close (fd);
-  return false;
+  if (fd != -1) {
+    close (fd);
+    return 0;
+  }
+  if (errno == EBUSY)
+    return 1;
+  if (is_not_there () || errno == ENXIO)
+    return 0;
+  return why_set (why, errno, "%s: %s", disk->path, strerror (errno));
 }

@@ -41,7 +41,7 @@ extern int disk_backend (unsigned index, char text[DISK_BACKEND_ROOM],
 extern int disk_of_backend (const struct disk *disk, const char *backend,
                             struct why *why);
 
-/* Whether a file system, or who else wants it alone, uses it. */
-extern bool disk_is_claimed (const struct disk *disk);
+/* Whether a file system, or who else wants it alone, uses it.  -1: see WHY. */
+extern int disk_is_claimed (const struct disk *disk, struct why *why);
 
 #endif /* TIERSWAP_DISK_H */
