@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,9 +11,12 @@
 #include "attach/attach.h"
 #include "attach/swap.h"
 #include "attach/watch.h"
+#include "common/protect.h"
 #include "control/human.h"
 
 #define BACKEND_PREFIX "tierswap-"
+
+#define WARM_HEAP (256 << 10)
 
 /* Somebody who only looks at the disk, as udev does, is soon done. */
 #define LOOKS 100
@@ -25,6 +29,18 @@ pause_for (long nanoseconds)
       = { nanoseconds / 1000000000, nanoseconds % 1000000000 };
 
   nanosleep (&time, NULL);
+}
+
+void
+attach_protect (void)
+{
+  char failed[PROTECT_ROOM];
+
+  if (!protect_process (&(struct protection){ .heap = WARM_HEAP }, failed))
+    fprintf (stderr,
+             "tierswapctl: warning: not protected against running out of "
+             "memory: %s\n",
+             failed);
 }
 
 int
@@ -336,6 +352,23 @@ attachment_detach (struct attachment *a, struct why *why)
     return -1;
   watch_disk_if_possible (a->options->control, a->disk.number, false);
   return disk_owner (&a->disk) == 0 ? 0 : disconnect_disk (a, why);
+}
+
+int
+attachment_find (struct attachment *a, bool *swapped, struct why *why)
+{
+  char backend[DISK_BACKEND_ROOM];
+  struct swap_usage usage;
+
+  if (swap_get_usage (a->disk.number, &usage, why) == -1)
+    return -1;
+  *swapped = usage.on && disk_owner (&a->disk) != 0;
+  if (usage.on || disk_owner (&a->disk) == 0
+      || strncmp (disk_backend (a->disk.index, backend), BACKEND_PREFIX,
+                  strlen (BACKEND_PREFIX))
+             != 0)
+    return 0;
+  return attachment_detach (a, why);
 }
 
 /* Whether the server behind FD has what the disk had. */

@@ -23,6 +23,11 @@ struct attachment {
   int spare; /* a connection that the kernel was not given yet, or -1 */
 };
 
+/* Protect a process that has to go on while what is swapped out waits for it,
+ * or warn.  Its children are protected by themselves, or are of no account.
+ */
+extern void attach_protect (void);
+
 /* Find the disk at PATH and the driver. */
 extern int attachment_open (struct attachment *a, const char *path,
                             const struct options *options, struct why *why);
@@ -31,6 +36,13 @@ extern void attachment_close (struct attachment *a);
 /* Connect the disk, make a swap area, swap on.  Or nothing. */
 extern int attachment_attach (struct attachment *a, unsigned *connections,
                               struct why *why);
+
+/* What there is already: *SWAPPED, a disk that is connected and swapped on. One
+ * that attach connected but has no swap (who did it was killed meanwhile) is
+ * disconnected.
+ */
+extern int attachment_find (struct attachment *a, bool *swapped,
+                            struct why *why);
 
 /* Swap off and disconnect.  If what is on the disk has no room elsewhere, wait
  * for that as long as the options say, and then leave all as it is.

@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libattach.la
 libattach_la_SOURCES = \
 	server/attach/attach.c \
 	server/attach/attach.h \
+	server/attach/claim.c \
+	server/attach/claim.h \
 	server/attach/commands.c \
 	server/attach/commands.h \
 	server/attach/disk.c \
@@ -13,8 +15,8 @@ libattach_la_SOURCES = \
 	server/attach/handshake.h \
 	server/attach/options.c \
 	server/attach/options.h \
-	server/attach/protect.c \
-	server/attach/protect.h \
+	server/attach/orphan.c \
+	server/attach/orphan.h \
 	server/attach/running.c \
 	server/attach/running.h \
 	server/attach/upgrade.c \
@@ -26,6 +28,8 @@ libattach_la_SOURCES = \
 	server/attach/swap.h \
 	server/attach/why.c \
 	server/attach/why.h \
+	server/common/protect.c \
+	server/common/protect.h \
 	server/control/ask.c \
 	server/control/ask.h \
 	server/control/human.c \

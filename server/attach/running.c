@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/orphan.h"
 #include "attach/running.h"
 #include "control/ask.h"
 
@@ -102,44 +103,6 @@ open_plugin (pid_t process)
   return fd;
 }
 
-static pid_t
-parent_of (pid_t process)
-{
-  size_t length;
-  char *text = read_strings (process, "stat", &length), *end;
-  int parent = 0;
-
-  end = text ? strrchr (text, ')') : NULL;
-  if (end)
-    sscanf (end, ") %*c %d", &parent);
-  free (text);
-  return parent;
-}
-
-/* Is the parent a tierswapctl that runs servers? */
-static bool
-is_supervised (pid_t process)
-{
-  pid_t parent = parent_of (process);
-  size_t length;
-  char *text = read_strings (parent, "cmdline", &length);
-  char **words = text ? split_strings (text, length) : NULL;
-  bool supervises = false, command = false;
-  const char *name;
-
-  for (unsigned i = 1; words && words[i]; ++i) {
-    supervises |= strcmp (words[i], "supervise") == 0;
-    command |= supervises && strcmp (words[i], "--") == 0;
-  }
-  if (command) {
-    name = strrchr (words[0], '/');
-    command = strstr (name ? name + 1 : words[0], "tierswapctl") != NULL;
-  }
-  free (words);
-  free (text);
-  return command;
-}
-
 /* ---- the one that runs ---- */
 
 #define OPEN_FILE "/proc/self/fd/"
@@ -216,13 +179,51 @@ running_find (struct running *r, const char *control, struct why *why)
   r->program = open_of (r->process, "exe", O_RDONLY);
   r->plugin = open_plugin (r->process);
   r->messages = open_of (r->process, "fd/2", O_WRONLY | O_APPEND | O_NOCTTY);
-  r->supervised = is_supervised (r->process);
   if (r->argv && r->argv[0] && r->environment && r->directory != -1)
     return 0;
   return why_set (why, EPERM,
                   "process %d: how it was started cannot be read: this needs "
                   "root",
                   (int) r->process);
+}
+
+/* Whether a word of the process ends with PATH: "-U PATH", "--unix=PATH". */
+static bool
+names_socket (pid_t process, const char *path)
+{
+  size_t length, tail = strlen (path);
+  char *text = read_strings (process, "cmdline", &length);
+  char **words = text ? split_strings (text, length) : NULL;
+  bool named = false;
+
+  for (unsigned i = 1; words && words[i] && !named; ++i) {
+    size_t n = strlen (words[i]);
+
+    named = n >= tail && strcmp (words[i] + n - tail, path) == 0;
+  }
+  free (words);
+  free (text);
+  return named;
+}
+
+int
+running_behind (int connection, const char *path)
+{
+  struct ucred peer = { .pid = 0 };
+  socklen_t length = sizeof peer;
+  int fd = -1;
+
+  if (getsockopt (connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0
+      && peer.pid > 0)
+    fd = (int) syscall (SYS_pidfd_open, peer.pid, 0);
+  if (fd == -1)
+    return -1;
+  fcntl (fd, F_SETFD, FD_CLOEXEC);
+  /* The one that began to listen may be gone, and its number another's. */
+  if (names_socket (peer.pid, path))
+    return fd;
+  close (fd);
+  return -1;
 }
 
 void
@@ -449,40 +450,33 @@ is_plugin (const char *word)
              && strcmp (word + length - (sizeof PLUGIN - 1), PLUGIN) == 0);
 }
 
-/* nbdkit may have itself ended with its parent, so it must be an orphan before
- * it begins.
- */
-static void __attribute__ ((noreturn))
-become_orphan (const struct running *r, char *const words[], bool same,
-               int tell)
-{
-  pid_t parent = getpid (), self;
-  int null;
+struct successor {
+  const struct running *old;
+  char *const *words;
+  bool same;
+};
 
-  if (fork () != 0)
-    _exit (0);
-  while (getppid () == parent)
-    usleep (1000);
-  self = getpid ();
-  if (write (tell, &self, sizeof self) != sizeof self)
-    _exit (127);
-  setsid ();
-  null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+/* In a process of its own. */
+static void __attribute__ ((noreturn)) succeed (const void *opaque)
+{
+  const struct successor *successor = opaque;
+  const struct running *r = successor->old;
+  int null = open ("/dev/null", O_RDWR | O_CLOEXEC);
+
   dup2 (null, STDIN_FILENO);
   if (r->messages != -1)
     dup2 (r->messages, STDERR_FILENO);
   dup2 (STDERR_FILENO, STDOUT_FILENO);
-  if (same)
+  if (successor->same)
     fcntl (r->plugin, F_SETFD, 0);
-  become (r, words, same);
+  become (r, successor->words, successor->same);
 }
 
 int
 running_start (const struct running *r, bool same, struct why *why)
 {
   char **words = copy_words (r, 0), plugin[64];
-  pid_t child, server = 0;
-  int ends[2], fd;
+  int fd;
 
   if (!words || (same && (r->program == -1 || r->plugin == -1))) {
     free (words);
@@ -495,26 +489,7 @@ running_start (const struct running *r, bool same, struct why *why)
       words[i] = plugin;
       break;
     }
-  if (pipe2 (ends, O_CLOEXEC) == -1) {
-    free (words);
-    return why_set (why, errno, "pipe: %s", strerror (errno));
-  }
-  child = fork ();
-  if (child == 0)
-    become_orphan (r, words, same, ends[1]);
+  fd = orphan_start (succeed, &(struct successor){ r, words, same }, why);
   free (words);
-  close (ends[1]);
-  if (child == -1
-      || read (ends[0], &server, sizeof server) != (ssize_t) sizeof server)
-    why_set (why, ECHILD, "no process can be started");
-  close (ends[0]);
-  if (child != -1)
-    waitpid (child, NULL, 0);
-  if (server == 0)
-    return -1;
-  fd = (int) syscall (SYS_pidfd_open, server, 0);
-  if (fd == -1)
-    return why_set (why, ECHILD, "the server ended at once");
-  fcntl (fd, F_SETFD, FD_CLOEXEC);
   return fd;
 }

@@ -13,7 +13,7 @@
 struct running {
   pid_t process;
   int pidfd;
-  bool supervised;     /* tierswapctl supervise starts it again */
+  bool supervised;     /* set by whoever knows: it is started again by itself */
   char *words, **argv; /* its command line, and where each word begins */
   char *variables, **environment;
   int directory;       /* its working directory */
@@ -31,6 +31,11 @@ extern void running_close (struct running *running);
 /* Where it listens for NBD clients, into PATH.  False: it is not told. */
 extern bool running_socket (const struct running *running, char *path,
                             size_t room);
+
+/* The process that listens at the other end of a CONNECTION to the socket PATH,
+ * as a pidfd; -1: it is not told, or it does not look like a server of that.
+ */
+extern int running_behind (int connection, const char *path);
 
 /* Whether it stays in the foreground. */
 extern bool running_stays (const struct running *running);

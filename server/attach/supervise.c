@@ -9,16 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/claim.h"
 #include "attach/handshake.h"
-#include "attach/protect.h"
+#include "attach/orphan.h"
+#include "attach/running.h"
 #include "attach/supervise.h"
 
 /* Milliseconds.  The driver gives a connection up by itself when a request
@@ -33,7 +37,8 @@ struct supervisor {
   struct attachment a;
   int signals;
   sigset_t before; /* the signals that were blocked at the start */
-  pid_t server;    /* 0: not ours, or not running */
+  struct claim claim;
+  int server;      /* a pidfd of the one that is ours, or -1 */
   pid_t detaching; /* a process that detaches the disk, or 0 */
   int64_t started; /* when the server was, milliseconds */
   int64_t delay;   /* before it is started again, milliseconds */
@@ -75,11 +80,14 @@ now (void)
   return (int64_t) time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+/* A terminal or a reader of our messages that is gone is no reason to end. */
 static int
 take_signals (struct supervisor *s, struct why *why)
 {
   sigset_t set;
 
+  signal (SIGHUP, SIG_IGN);
+  signal (SIGPIPE, SIG_IGN);
   sigemptyset (&set);
   sigaddset (&set, SIGCHLD);
   sigaddset (&set, SIGINT);
@@ -129,37 +137,53 @@ remove_socket (const char *path)
     unlink (path);
 }
 
+/* In a process of its own. */
 static void
-start_server (struct supervisor *s)
+become_server (const void *opaque)
 {
+  const struct supervisor *s = opaque;
   char *const *command = s->a.options->command;
-  pid_t child;
 
-  remove_socket (s->a.options->socket);
-  child = fork ();
-  if (child == 0) {
-    sigprocmask (SIG_SETMASK, &s->before, NULL);
-    unsetenv ("NOTIFY_SOCKET");
-    execvp (command[0], command);
-    say ("%s: %s", command[0], strerror (errno));
-    _exit (127);
-  }
+  signal (SIGHUP, SIG_DFL);
+  signal (SIGPIPE, SIG_DFL);
+  sigprocmask (SIG_SETMASK, &s->before, NULL);
+  unsetenv ("NOTIFY_SOCKET");
+  execvp (command[0], command);
+  say ("%s: %s", command[0], strerror (errno));
+}
+
+/* ERROR is what connecting came to.  A server that the supervisor before this
+ * one has started may be about to listen: a socket that was not there a moment
+ * ago is that one's.
+ */
+static void
+start_server (struct supervisor *s, int error)
+{
+  struct why why;
+
+  if (error == ECONNREFUSED)
+    remove_socket (s->a.options->socket);
   s->started = now ();
-  if (child == -1)
-    say ("fork: %s", strerror (errno));
-  else
-    s->server = child;
+  s->server = orphan_start (become_server, s, &why);
+  if (s->server == -1)
+    say ("%s", why.text);
+}
+
+/* The server that answers, if a supervisor before this one has started it. */
+static void
+adopt_server (struct supervisor *s)
+{
+  if (s->a.options->command && s->server == -1 && s->a.spare != -1)
+    s->server = running_behind (s->a.spare, s->a.options->socket);
 }
 
 /* A server that ends soon after its start is given ever longer pauses. */
 static void
-server_ended (struct supervisor *s, int status)
+server_ended (struct supervisor *s)
 {
-  if (WIFSIGNALED (status))
-    say ("the server was killed by signal %d", WTERMSIG (status));
-  else
-    say ("the server ended with status %d", WEXITSTATUS (status));
-  s->server = 0;
+  say ("the server has ended");
+  close (s->server);
+  s->server = -1;
   if (now () - s->started > RESTART_MOST)
     s->delay = 0;
   else
@@ -168,27 +192,17 @@ server_ended (struct supervisor *s, int status)
     s->delay = RESTART_MOST;
 }
 
-static void
-reap (struct supervisor *s)
-{
-  pid_t child;
-  int status;
-
-  while ((child = waitpid (-1, &status, WNOHANG)) > 0) {
-    if (child == s->server)
-      server_ended (s, status);
-    if (child == s->detaching)
-      s->detaching = 0;
-  }
-}
-
-/* In a process of its own: the server must be looked after meanwhile. */
+/* In a process of its own: the server must be looked after meanwhile.  If the
+ * supervisor is killed the next one finds the disk as it is then, and no
+ * process that is about to disconnect it.
+ */
 static void
 begin_detach (struct supervisor *s)
 {
   const struct options *options = s->a.options;
   const char *path = s->a.disk.path;
   struct attachment own;
+  pid_t self = getpid ();
   struct why why;
 
   if (s->detaching != 0)
@@ -197,6 +211,9 @@ begin_detach (struct supervisor *s)
   if (s->detaching == -1)
     s->detaching = 0;
   else if (s->detaching == 0) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid () != self)
+      _exit (1);
     sigprocmask (SIG_SETMASK, &s->before, NULL);
     if (attachment_open (&own, path, options, &why) == 0
         && attachment_detach (&own, &why) == 0)
@@ -204,6 +221,16 @@ begin_detach (struct supervisor *s)
     say ("%s", why.text);
     _exit (1);
   }
+}
+
+static void
+reap (struct supervisor *s)
+{
+  pid_t child;
+
+  while ((child = waitpid (-1, NULL, WNOHANG)) > 0)
+    if (child == s->detaching)
+      s->detaching = 0;
 }
 
 /* Whether one asked to end. */
@@ -225,13 +252,16 @@ sleep_a_while (struct supervisor *s, int milliseconds)
 {
   struct pollfd poll_for[]
       = { { .fd = s->signals, .events = POLLIN },
-          { .fd = s->a.spare, .events = POLLIN | POLLRDHUP } };
+          { .fd = s->a.spare, .events = POLLIN | POLLRDHUP },
+          { .fd = s->server, .events = POLLIN } };
 
-  poll (poll_for, 2, milliseconds);
+  poll (poll_for, 3, milliseconds);
   if (s->a.spare != -1 && poll_for[1].revents != 0) {
     close (s->a.spare);
     s->a.spare = -1;
   }
+  if (s->server != -1 && poll_for[2].revents != 0)
+    server_ended (s);
   return take_signal (s);
 }
 
@@ -239,10 +269,10 @@ sleep_a_while (struct supervisor *s, int milliseconds)
 static void
 look_for_server (struct supervisor *s, int error)
 {
-  if (s->a.options->command && s->server == 0
+  if (s->a.options->command && s->server == -1
       && (error == ENOENT || error == ECONNREFUSED)
       && now () >= s->started + s->delay)
-    start_server (s);
+    start_server (s, error);
 }
 
 /* Until the server answers.  It is a mistake if ours does not even start. */
@@ -254,7 +284,7 @@ wait_for_server (struct supervisor *s, struct why *why)
   while (attachment_meet (&s->a, why) == -1) {
     if (!s->a.options->command || (errno != ENOENT && errno != ECONNREFUSED))
       return -1;
-    if (ours && s->server == 0)
+    if (ours && s->server == -1)
       return why_set (why, ECHILD,
                       "the server did not start: its own messages "
                       "tell why");
@@ -269,13 +299,9 @@ wait_for_server (struct supervisor *s, struct why *why)
 static void
 stop_server (struct supervisor *s)
 {
-  if (s->server == 0)
-    return;
-  kill (s->server, SIGTERM);
-  while (s->server != 0) {
+  while (s->server != -1) {
+    syscall (SYS_pidfd_send_signal, s->server, SIGTERM, NULL, 0);
     sleep_a_while (s, LOOK);
-    if (s->server != 0)
-      kill (s->server, SIGTERM);
   }
 }
 
@@ -300,6 +326,7 @@ reconnect (struct supervisor *s)
     if (count > 0)
       say ("%s has %d new connection%s", s->a.disk.path, count,
            count == 1 ? "" : "s");
+    adopt_server (s);
     s->away = s->stale = false;
     s->told.text[0] = '\0';
   }
@@ -309,8 +336,11 @@ static int
 begin (struct supervisor *s, struct why *why)
 {
   unsigned connections;
+  bool swapped;
 
-  if (disk_owner (&s->a.disk) != 0) {
+  if (attachment_find (&s->a, &swapped, why) == -1)
+    return -1;
+  if (swapped) {
     say ("%s is connected already, and looked after from now on",
          s->a.disk.path);
     return 0;
@@ -326,17 +356,22 @@ begin (struct supervisor *s, struct why *why)
 int
 supervise (const char *path, const struct options *options, struct why *why)
 {
-  struct supervisor s = { .signals = -1 };
+  struct supervisor s = { .signals = -1, .server = -1, .claim.fd = -1 };
   int r, saved_errno;
 
   if (attachment_open (&s.a, path, options, why) == -1)
     return -1;
-  if (!attach_protect ())
-    say ("warning: not protected against running out of memory: this needs "
-         "CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE");
+  if (options->command && claim_take (&s.claim, options->socket, why) == -1) {
+    saved_errno = errno;
+    attachment_close (&s.a);
+    errno = saved_errno;
+    return -1;
+  }
+  attach_protect ();
   if (take_signals (&s, why) == -1) {
     saved_errno = errno;
     attachment_close (&s.a);
+    claim_release (&s.claim);
     errno = saved_errno;
     return -1;
   }
@@ -356,6 +391,7 @@ supervise (const char *path, const struct options *options, struct why *why)
   attachment_close (&s.a);
   s.a.spare = -1;
   stop_server (&s);
+  claim_release (&s.claim);
   close (s.signals);
   errno = saved_errno;
   return r;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "attach/swap.h"
+#include "common/protect.h"
 #include "control/human.h"
 
 #define SIGNATURE "SWAPSPACE2"
@@ -226,19 +228,6 @@ did_not_finish (const char *path, dev_t number, const char *what,
                   human_bytes (usage.elsewhere, elsewhere));
 }
 
-/* -1000, if that is what we have, would keep us from being killed. */
-static void
-spare_no_more (void)
-{
-  int fd = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-  if (fd == -1)
-    return;
-  if (write (fd, "0", 1) != 1)
-    fputs ("tierswapctl: oom_score_adj stays as it is\n", stderr);
-  close (fd);
-}
-
 /* When memory is short the kernel kills the process that swaps off before any
  * other.  So that somebody is left to tell, that is a child.
  */
@@ -246,12 +235,18 @@ int
 swap_off (const char *path, dev_t number, struct why *why)
 {
   int status, error;
-  pid_t child = fork ();
+  pid_t parent = getpid (), child = fork ();
 
   if (child == -1)
     return why_set (why, errno, "fork: %s", strerror (errno));
   if (child == 0) {
-    spare_no_more ();
+    /* Nobody would know what has become of the disk. */
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid () != parent)
+      _exit (EINTR);
+    /* -1000, if that is what we have, would keep us from being killed. */
+    if (protect_set_oom_score ("0") == -1)
+      fputs ("tierswapctl: oom_score_adj stays as it is\n", stderr);
     _exit (swapoff (path) == 0 ? 0 : errno);
   }
   while (waitpid (child, &status, 0) == -1)

@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "attach/claim.h"
 #include "attach/commands.h"
-#include "attach/protect.h"
 #include "attach/running.h"
 #include "control/ask.h"
 
@@ -275,10 +275,7 @@ replace (struct upgrade *u, struct why *why)
   double begin;
   pid_t process;
 
-  if (!attach_protect ())
-    fputs ("tierswapctl: warning: not protected against running out of memory: "
-           "this needs CAP_IPC_LOCK, CAP_SYS_RESOURCE and CAP_SYS_NICE\n",
-           stderr);
+  attach_protect ();
   if (hurry (u, why) == -1)
     return -1;
   begin = now ();
@@ -311,6 +308,7 @@ upgrade_command (const char *control, char *const arguments[], struct why *why)
   if (running_find (&u.old, control, why) == 0) {
     if (!named && running_socket (&u.old, socket, sizeof socket))
       strcpy (u.options.socket, socket);
+    u.old.supervised = claim_is_taken (u.options.socket);
     if (running_ask_successor (&u.old, why) == 0
         && find_disk (&u, path, why) == 0)
       r = replace (&u, why);

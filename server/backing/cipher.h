@@ -3,11 +3,12 @@
  * that every aligned piece can be read alone.
  *
  * The key is made when the backing is opened and lives in locked memory that
- * is left out of core dumps; it is never written to a disk, so what was
- * written is unreadable for ever once the backing is closed.  Where the state
- * of a device outlives its server, the key is part of it, in memory as well. It
- * protects from a stolen disk and a curious server.  Tampering is noticed by
- * the checksums of the objects, one layer above, not here.
+ * is left out of core dumps, unlike the schedules that libcrypto makes of it in
+ * the heap; it is never written to a disk, so what was written is unreadable
+ * for ever once the backing is closed.  Where the state of a device outlives
+ * its server, the key is part of it, in memory as well. It protects from a
+ * stolen disk and a curious server.  Tampering is noticed by the checksums of
+ * the objects, one layer above, not here.
  */
 #ifndef TIERSWAP_BACKING_CIPHER_H
 #define TIERSWAP_BACKING_CIPHER_H

@@ -68,7 +68,10 @@ cgroup_nodes_find (const struct cgroups *c, const char *path)
 void
 cgroup_nodes_apply (struct cgroups *c, uint32_t index)
 {
-  const char *path = c->nodes[index].path;
+  const struct cgroup_node *node = &c->nodes[index];
+  const char *path = node->path || node->state != CGROUP_GONE
+                         ? node->path
+                         : c->nodes[node->heir].path;
   struct cgroup_policy policy
       = cgroup_rules_resolve (&c->rules, path ? path : "/");
   struct store_placement placement = {
@@ -114,6 +117,25 @@ nearest_present (const struct cgroups *c, const char *path)
   return index == CGROUP_NONE ? 0 : index;
 }
 
+/* The same for an index of which the path is not known, if the state knows who
+ * was above it.
+ */
+static uint32_t
+nearest_noted (const struct cgroups *c, uint32_t index)
+{
+  const struct state *state = store_state (c->store);
+  uint32_t high = cgroup_nodes_high (c);
+
+  for (uint32_t steps = 0; state && steps < high; ++steps) {
+    index = state_parent (state, index);
+    if (index == 0 || index >= high)
+      break;
+    if (c->nodes[index].state == CGROUP_PRESENT)
+      return index;
+  }
+  return 0;
+}
+
 /* INDEX is gone: its pages, and what others left to it, are its heir's. */
 static void
 set_gone (struct cgroups *c, uint32_t index)
@@ -122,13 +144,18 @@ set_gone (struct cgroups *c, uint32_t index)
   uint32_t high = cgroup_nodes_high (c);
 
   node->state = CGROUP_GONE;
-  node->heir = nearest_present (c, node->path);
+  node->heir
+      = node->path ? nearest_present (c, node->path) : nearest_noted (c, index);
   c->gone++;
   store_set_heir (c->store, index, node->heir);
+  if (!node->path)
+    cgroup_nodes_apply (c, index);
   for (uint32_t i = 1; i < high; ++i)
     if (c->nodes[i].state == CGROUP_GONE && c->nodes[i].heir == index) {
       c->nodes[i].heir = node->heir;
       store_set_heir (c->store, i, node->heir);
+      if (!c->nodes[i].path)
+        cgroup_nodes_apply (c, i);
     }
 }
 
@@ -183,6 +210,8 @@ appeared (void *opaque, const char *path, uint64_t id)
     c->gone--;
   node->state = CGROUP_PRESENT;
   store_set_heir (c->store, index, index);
+  if (store_state (c->store) && index != 0)
+    state_set_parent (store_state (c->store), index, nearest_present (c, path));
   cgroup_nodes_apply (c, index);
 }
 
@@ -244,6 +273,8 @@ retire (void *opaque, uint32_t index)
     return false;
   store_set_heir (c->store, index, index);
   store_set_cgroup_cap (c->store, index, 0);
+  if (store_state (c->store))
+    state_forget_parent (store_state (c->store), index);
   return true;
 }
 
@@ -389,8 +420,10 @@ restore (struct cgroups *c)
     if (id < LOST_ID && cgroup_table_restore (&c->table, i, id))
       continue;
     if (store_cgroup_is_empty (c->store, i)) {
-      if (id != 0)
+      if (id != 0) {
+        state_forget_parent (state, i);
         state_set_cgroup (state, i, 0);
+      }
       continue;
     }
     /* It is the root now, or was lost before, or the like: "/" inherits it. */

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "common/message.h"
+#include "common/protect.h"
 #include "common/refuse.h"
 #include "policy/device.h"
-#include "policy/protect.h"
 #include "store/state.h"
 
 /* A size given beside the configuration, as the configuration writes it. */
@@ -248,10 +248,42 @@ start_cgroups (struct device *device)
   return -1;
 }
 
+/* The warm part of the heap: a share of the machine's memory, in bounds.  What
+ * a front end's thread allocates for its first large request is needed just
+ * when the machine has no memory left but what that request will free.
+ */
+#define WARM_SHARE 16
+#define WARM_LEAST (UINT64_C (4) << 20)
+#define WARM_MOST (UINT64_C (32) << 20)
+
+/* Also mends what a plain MCL_FUTURE (nbdkit --swap) would do to our tables,
+ * which are large and sparse.
+ */
+static void
+protect (void)
+{
+  uint64_t heap = config_machine_memory () / WARM_SHARE;
+  char failed[PROTECT_ROOM];
+
+  if (heap < WARM_LEAST)
+    heap = WARM_LEAST;
+  if (heap > WARM_MOST)
+    heap = WARM_MOST;
+  if (!protect_process (&(struct protection){ .heap = (size_t) heap,
+                                              .sparse = true,
+                                              .threads = true },
+                        failed))
+    message (MESSAGE_WARNING,
+             "not protected against running out of memory: %s; do not swap "
+             "on this server's own machine unless it runs with these "
+             "capabilities",
+             failed);
+}
+
 int
 device_start (struct device *device)
 {
-  protect_process ();
+  protect ();
   if (start_store (device) == -1 || start_cgroups (device) == -1)
     return -1;
   return start_writeback (device);

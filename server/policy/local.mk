@@ -33,8 +33,6 @@ libtierswap_la_SOURCES += \
 	server/policy/shim.h \
 	server/policy/tags.c \
 	server/policy/tags.h \
-	server/policy/protect.c \
-	server/policy/protect.h \
 	server/policy/config.c \
 	server/policy/config.h \
 	server/policy/config-cgroup.c \

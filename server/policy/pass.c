@@ -196,15 +196,27 @@ next_segment (struct writeback *w, const struct pass *pass, unsigned looked)
 }
 
 void
+pass_seal (struct writeback *w, const struct pass *pass)
+{
+  struct pick pick = pass->pick;
+
+  pick.unpacked = true;
+  pick_seal (w->store, &pick);
+}
+
+void
 pass_run (struct writeback *w, struct pass *pass)
 {
   unsigned looked = 0;
-  bool sealed = pass->seal && pass->least;
+  bool sealed = pass->seal && (pass->least || pass->pick.before != UINT32_MAX);
   uint32_t segment;
 
-  /* What is sorted out is younger than all that was there at first. */
+  /* What stays since it was read is not to come to what is old and open. */
   if (sealed)
-    pick_seal (w->store, &pass->pick);
+    pass_seal (w, pass);
+  /* What is too short stays as old as it is: look at each only once. */
+  if (pass->least)
+    pass->pick.bound = pick_bound (w->store);
   while (!atomic_load (&w->stop) && pass->pick.classes != 0
          && !(pass->cancel && atomic_load (pass->cancel))) {
     if (pass_enough (w, pass)) {

@@ -95,6 +95,11 @@ struct pass {
 extern struct pass pass_for (uint32_t age);
 extern void pass_run (struct writeback *writeback, struct pass *pass);
 
+/* Seal the open segments that fit, but for those that are packed for writeback,
+ * which are still filled.
+ */
+extern void pass_seal (struct writeback *writeback, const struct pass *pass);
+
 /* Has so much left, or is on its way, as the pass is for? */
 extern bool pass_enough (struct writeback *writeback, const struct pass *pass);
 

@@ -150,22 +150,20 @@ relief_demote (struct writeback *w)
   for (unsigned tier = 0; tier < STORE_TIERS; ++tier) {
     unsigned age = atomic_load (&w->demote_ages[tier]);
     struct pass pass = pass_for (age);
-    bool sealed = false;
 
     if (age == 0 || !store_has_tier (w->store, tier))
       continue;
     pass.pick.tier = tier;
     pass.pick.classes = (1u << STORE_CLASSES) - 1;
+    pass.pick.untried = true;
+    /* First, so that what stays young does not come to what is old. */
+    pass_seal (w, &pass);
     for (unsigned n = 0; n < TURN; ++n) {
       uint32_t segment = pick_coldest (w->store, &pass.pick);
       int64_t pages;
 
-      if (segment == PICK_NONE) {
-        if (sealed || pick_seal (w->store, &pass.pick) == 0)
-          break;
-        sealed = true;
-        continue;
-      }
+      if (segment == PICK_NONE)
+        break;
       pages = demote_segment (w->store, segment);
       if (pages < 0)
         break;

@@ -26,9 +26,6 @@ pass_of (const struct writeback_command *command)
   pass.seal = true;
   if (command->cgroup >= 0)
     pass.pick.cgroup = (uint32_t) command->cgroup;
-  /* What is sorted out is younger then: look at all only once. */
-  if (command->least && command->age == 0)
-    pass.pick.before = (uint32_t) pass_seconds ();
   pass.pick.cgroups = command->cgroups;
   if (command->tier >= 0)
     pass.pick.tier = (uint32_t) command->tier;

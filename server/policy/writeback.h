@@ -64,7 +64,8 @@ extern void writeback_get_counters (struct writeback *writeback,
                                     struct writeback_counters *counters);
 
 /* Write back by command, and wait for it.  It takes what was there when it
- * began, give or take a second, and so ends although others go on writing.  The
+ * began, give or take a second, and so ends although others go on writing.  What
+ * the cleaner moves while one by size is sorting is left to the next one.  The
  * counters are what it moved. -1 with errno ENOSPC if no backing takes anything
  * (all are full, failed or draining, or there is none), EDQUOT if the daily
  * limit is reached, EBUSY if another command is at work, ECANCELED if the

@@ -164,6 +164,14 @@ budget_take (struct store *store, uint32_t owner, bool cleaner)
   return ROOM_POOL_FULL;
 }
 
+bool
+budget_tier_has_room (struct store *store, unsigned number)
+{
+  struct tier *tier = &store->tiers[number];
+
+  return atomic_load (&tier->frames) < tier_frames_limit (store, tier, false);
+}
+
 uint32_t
 segment_take_frame (struct store *store, uint32_t owner)
 {

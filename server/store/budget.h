@@ -21,6 +21,11 @@ enum room {
  */
 extern int64_t budget_take (struct store *store, uint32_t owner, bool cleaner);
 
+/* May a writer have one more frame of TIER, as far as the tier's own limit
+ * goes?
+ */
+extern bool budget_tier_has_room (struct store *store, unsigned tier);
+
 /* Count a frame for a segment of OWNER that comes back to memory, and take
  * it.  FRAME_NONE if there is no room.
  */

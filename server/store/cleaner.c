@@ -204,17 +204,29 @@ bytes_of (const struct append *list, unsigned count)
   return bytes;
 }
 
-/* Does an object stay in memory when others are packed for writeback?  A group
- * does for each of its pages.
+/* What becomes of an object. */
+enum fate {
+  FATE_GOES,  /* to the survivors, or to what is packed for writeback */
+  FATE_STAYS, /* in memory, as old as it is */
+  FATE_YOUNG, /* in memory, since it was read */
+  FATES
+};
+
+/* That of an object when others are packed for writeback.  A group stays for
+ * each of its pages.
  */
-static bool
-stays_behind (const struct append *list, unsigned count,
-              const struct outgoing *outgoing)
+static enum fate
+fate_of (const struct append *list, unsigned count,
+         const struct outgoing *outgoing)
 {
+  if (!outgoing)
+    return FATE_GOES;
+  if (object_share (list[0].object) < outgoing->least)
+    return FATE_STAYS;
   for (unsigned i = 0; i < count; ++i)
     if (list[i].expected & SLOT_REFERENCED)
-      return true;
-  return object_share (list[0].object) < outgoing->least;
+      return FATE_YOUNG;
+  return FATE_GOES;
 }
 
 /* Move the live pages of one object.  A group that has lost some is made anew,
@@ -240,48 +252,41 @@ cleaner_empty (struct store *store, uint32_t number,
 {
   struct segment *segment = store_segment (store, number);
   struct walk walk = walk_start (store, number);
-  struct append_target cold = walk_target (
-      store, segment, outgoing ? STREAM_OUTGOING : STREAM_SURVIVORS);
-  struct append_target stay = walk_target (store, segment, STREAM_SURVIVORS);
-  struct append live[WALK_OBJECTS], going[WALK_OBJECTS], staying[WALK_OBJECTS];
+  struct append_target targets[FATES] = {
+    [FATE_GOES] = outgoing ? walk_target (store, segment, STREAM_OUTGOING)
+                           : walk_target_staying (store, segment),
+    [FATE_STAYS] = walk_target_staying (store, segment),
+    [FATE_YOUNG] = walk_target_young (store, segment),
+  };
+  struct append live[WALK_OBJECTS], lists[FATES][WALK_OBJECTS];
   unsigned count;
   uint64_t bytes = 0;
   int r = 0;
 
-  if (outgoing) {
-    /* A page read since starts a new life among the youngest, unread.  It is
-     * younger than all that was written until now, so that whoever looks for
-     * those finds each page once.
-     */
-    stay.time = store_seconds () + 1;
-    stay.keep_referenced = false;
-  }
+  /* Younger than all that was written until now, so that whoever looks for
+   * those finds each page once.
+   */
+  targets[FATE_YOUNG].time++;
   while (r == 0 && (count = walk_next (&walk, live)) > 0) {
-    unsigned goes = 0, stays = 0;
+    unsigned counts[FATES] = { 0 };
 
     bytes += bytes_of (live, count);
     for (unsigned i = 0, next; i < count && r == 0; i = next) {
       unsigned pages;
-      bool stay_here;
+      enum fate fate;
 
       next = append_next (live, count, i);
       pages = next - i;
-      stay_here = outgoing && stays_behind (live + i, pages, outgoing);
-      if (pages < object_pages (live[i].object))
-        r = move_partial (&walk, stay_here ? &stay : &cold, live + i, pages);
-      else if (stay_here) {
-        memcpy (staying + stays, live + i, pages * sizeof *live);
-        stays += pages;
+      fate = fate_of (live + i, pages, outgoing);
+      if (pages < object_pages (live[i].object)) {
+        r = move_partial (&walk, &targets[fate], live + i, pages);
+        continue;
       }
-      else {
-        memcpy (going + goes, live + i, pages * sizeof *live);
-        goes += pages;
-      }
+      memcpy (lists[fate] + counts[fate], live + i, pages * sizeof *live);
+      counts[fate] += pages;
     }
-    if (r == 0)
-      r = walk_move (&walk, &cold, going, goes);
-    if (r == 0)
-      r = walk_move (&walk, &stay, staying, stays);
+    for (enum fate fate = 0; fate < FATES && r == 0; ++fate)
+      r = walk_move (&walk, &targets[fate], lists[fate], counts[fate]);
   }
   if (r == -1)
     segment_drop (store, number, CONTROL_BUSY);

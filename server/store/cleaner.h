@@ -38,7 +38,8 @@ struct outgoing {
 /* Copy the live objects out of a claimed segment in memory, and end the
  * claim; it is free then, unless readers keep it a moment.  They go to the
  * owner's survivors; or, if OUTGOING is not NULL, to the segments packed for
- * writeback, but for those that stay: the short ones and those read since.
+ * writeback, but for those that stay: the short ones, which keep their age, and
+ * those read since, which are young again.
  * -1 if there was no frame to move them to; those not moved are where they
  * were.  Also -1 if some were not found and must be looked for (damage.h), but
  * too many segments wait for that already.

@@ -248,7 +248,7 @@ move_out (struct store *store, struct worker *worker, struct append *list,
   uint32_t number = (uint32_t) slot_segment (list[0].expected);
   struct walk walk = walk_start (store, number);
   struct append_target target
-      = walk_target (store, store_segment (store, number), STREAM_SURVIVORS);
+      = walk_target_staying (store, store_segment (store, number));
   enum verdict verdict = examine (store, worker, &walk, list, count);
   int r = walk_move (&walk, &target, list, count);
 

@@ -10,6 +10,13 @@
 /* Pages among which neighbours are looked for. */
 #define WINDOW 256
 
+/* Pages that stay in their tier, for one reason. */
+struct staying {
+  struct append_target target;
+  unsigned count;
+  struct append list[WALK_OBJECTS];
+};
+
 struct demotion {
   struct store *store;
   struct worker *worker;
@@ -17,10 +24,11 @@ struct demotion {
   unsigned tier;  /* where to */
   unsigned group; /* pages that may be compressed together */
   struct walk walk;
-  struct append_target down, stay;
-  unsigned batched, stays, waiting;
+  struct append_target down;
+  struct staying young; /* they were read */
+  struct staying tried; /* it is of no use: they keep their age */
+  unsigned batched, waiting;
   int64_t demoted;
-  struct append staying[WALK_OBJECTS];
   struct append window[WINDOW];
 };
 
@@ -37,26 +45,27 @@ move_down (struct demotion *d)
 }
 
 static int
-move_staying (struct demotion *d)
+move_staying (struct demotion *d, struct staying *staying)
 {
-  unsigned count = d->stays;
+  unsigned count = staying->count;
 
-  d->stays = 0;
-  return walk_move (&d->walk, &d->stay, d->staying, count);
+  staying->count = 0;
+  return walk_move (&d->walk, &staying->target, staying->list, count);
 }
 
 /* The pages of one object stay. */
 static int
-keep (struct demotion *d, struct append *list, unsigned count)
+keep (struct demotion *d, struct staying *staying, struct append *list,
+      unsigned count)
 {
   if (count < object_pages (list[0].object)) {
     group_remake (d->worker, d->segment, list, count);
-    return walk_move (&d->walk, &d->stay, list, count);
+    return walk_move (&d->walk, &staying->target, list, count);
   }
-  if (d->stays + count > WALK_OBJECTS && move_staying (d) == -1)
+  if (staying->count + count > WALK_OBJECTS && move_staying (d, staying) == -1)
     return -1;
-  memcpy (d->staying + d->stays, list, count * sizeof *list);
-  d->stays += count;
+  memcpy (staying->list + staying->count, list, count * sizeof *list);
+  staying->count += count;
   return 0;
 }
 
@@ -142,7 +151,7 @@ demote_pages (struct demotion *d, struct append *list, unsigned count,
   /* Last, since it makes use of where the pages are. */
   for (unsigned i = 0, next; i < rest; i = next) {
     next = append_next (kept, rest, i);
-    if (keep (d, kept + i, next - i) == -1)
+    if (keep (d, &d->tried, kept + i, next - i) == -1)
       return -1;
   }
   return 0;
@@ -151,9 +160,10 @@ demote_pages (struct demotion *d, struct append *list, unsigned count,
 static int
 demote_group (struct demotion *d, struct append *list, unsigned count)
 {
-  if (referenced (list, count)
-      || !group_gather (d->worker, d->segment, list, count))
-    return keep (d, list, count);
+  if (referenced (list, count))
+    return keep (d, &d->young, list, count);
+  if (!group_gather (d->worker, d->segment, list, count))
+    return keep (d, &d->tried, list, count);
   return demote_pages (d, list, count, d->worker->group.pages);
 }
 
@@ -171,14 +181,14 @@ demote_neighbours (struct demotion *d, struct append *list, unsigned count)
     int r = 0;
 
     if (!worker_may_remake (d->worker, &list[i]))
-      r = keep (d, &list[i], 1);
+      r = keep (d, &d->tried, &list[i], 1);
     else if (slot_length (list[i].expected) == PAGE_BYTES)
       r = demote_pages (d, &list[i], 1, object->bytes);
     else if (worker_unpack (d->worker, d->segment->codec, object, list[i].slot,
                             list[i].expected,
                             d->worker->group.pages + good * PAGE_BYTES)
              == -1)
-      r = keep (d, &list[i], 1);
+      r = keep (d, &d->tried, &list[i], 1);
     else
       pages[good++] = list[i];
     if (r == -1)
@@ -227,7 +237,7 @@ demote_object (struct demotion *d, struct append *list, unsigned count)
   if (object_pages (list[0].object) > 1)
     return demote_group (d, list, count);
   if (referenced (list, count))
-    return keep (d, list, count);
+    return keep (d, &d->young, list, count);
   d->window[d->waiting++] = list[0];
   return d->waiting == WINDOW ? demote_window (d) : 0;
 }
@@ -245,7 +255,8 @@ demote_all (struct demotion *d)
         return -1;
     }
   return demote_window (d) == -1 || move_down (d) == -1
-                 || move_staying (d) == -1
+                 || move_staying (d, &d->young) == -1
+                 || move_staying (d, &d->tried) == -1
              ? -1
              : 0;
 }
@@ -270,15 +281,13 @@ demote_segment (struct store *store, uint32_t number)
                        STREAM_SURVIVORS),
         .stream = STREAM_SURVIVORS,
         .time = atomic_load_explicit (&segment->time, memory_order_relaxed) },
-    /* What stays is young again: it was read, or demoting it is no use. */
-    .stay = { .owner = owner,
-              .stream = STREAM_SURVIVORS,
-              .time = store_seconds (),
-              .cleaner = true },
+    .young = { .target = walk_target_young (store, segment) },
+    .tried = { .target = walk_target (store, segment, STREAM_TRIED) },
   };
   int r = -1;
 
-  if (d.worker && tier < STORE_TIERS) {
+  /* Where the next tier is full, nothing is compressed in vain each time. */
+  if (d.worker && tier < STORE_TIERS && budget_tier_has_room (store, tier)) {
     d.group = atomic_load (&store->tiers[tier].group);
     if (d.group < 1)
       d.group = 1;

@@ -11,10 +11,11 @@ struct store;
 
 /* Recompress the live objects of a claimed segment in memory into the tier
  * after its own, neighbours among them together (group.h), as many as that tier
- * is set to, and end the claim.  Pages read since stay in their tier, as does a
- * page that would not become shorter; a group stays for any of its pages.
- * Returns the pages demoted, or -1 if there was no room or no worker; what was
- * not moved is where it was.
+ * is set to, and end the claim.  Pages read since stay in their tier and are
+ * young again; a group stays for any of its pages.  A page that would not
+ * become shorter stays as old as it is, among those of which that is known: who
+ * picks for demotion leaves them out (pick.untried). Returns the pages demoted,
+ * or -1 if there was no room or no worker; what was not moved is where it was.
  */
 extern int64_t demote_segment (struct store *store, uint32_t segment);
 

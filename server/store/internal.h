@@ -19,12 +19,14 @@
 
 /* Objects of one owner go to segments of their own by where they come from:
  * what was just written is likely to be overwritten before what has survived
- * a cleaning.
+ * a cleaning.  What was read and therefore spared is as young as what was just
+ * written, and goes there; the others keep their age.
  */
 enum stream {
-  STREAM_FRESH,     /* just written */
+  STREAM_FRESH,     /* just written, or read and spared */
   STREAM_SURVIVORS, /* copied by the cleaner */
   STREAM_OUTGOING,  /* packed for writeback, next in line for it */
+  STREAM_TRIED,     /* the next tier would not make it shorter */
   STREAMS
 };
 

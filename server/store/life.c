@@ -39,6 +39,7 @@ segment_open (struct store *store, uint32_t owner, bool cleaner)
   atomic_store (&segment->owner, owner);
   atomic_store (&segment->contents, 0);
   atomic_store (&segment->time, 0);
+  atomic_store (&segment->opened, (uint32_t) atomic_load (&store->opened) + 1);
   atomic_store (&segment->referenced, 0);
   atomic_store (&segment->place, frame);
   atomic_store (&store->arena.segments[frame], number + 1);

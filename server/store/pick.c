@@ -8,6 +8,33 @@
 /* A list's old end may be claimed by others: look no further than this. */
 #define LOOK_AHEAD 8
 
+static bool
+stream_fits (const struct pick *pick, enum stream stream)
+{
+  return (!pick->packed || stream == STREAM_OUTGOING)
+         && (!pick->unpacked || stream != STREAM_OUTGOING)
+         && (!pick->untried || stream != STREAM_TRIED);
+}
+
+uint32_t
+pick_bound (struct store *store)
+{
+  uint32_t bound = (uint32_t) atomic_load (&store->opened) + 1;
+
+  return bound ? bound : 1;
+}
+
+/* The numbers come around; so far back nothing is left but what lies still. */
+static bool
+within_bound (const struct pick *pick, const struct segment *segment)
+{
+  return pick->bound == 0
+         || (int32_t) (atomic_load_explicit (&segment->opened,
+                                             memory_order_relaxed)
+                       - pick->bound)
+                < 0;
+}
+
 struct coldest {
   uint32_t number;
   uint64_t time; /* twice the seconds */
@@ -33,11 +60,12 @@ look_at_list (struct store *store, struct owner *owner, enum stream stream,
       continue;
     if (time > pick->before)
       break;
+    if (stream != STREAM_OUTGOING && !within_bound (pick, segment))
+      continue;
     /* What is packed already goes first.  Of the same second, what was just
      * sorted out and stays in memory comes after what was not looked at yet.
      */
-    time = stream == STREAM_OUTGOING ? 0
-                                     : 2 * time + (stream == STREAM_SURVIVORS);
+    time = stream == STREAM_OUTGOING ? 0 : 2 * time + (stream != STREAM_FRESH);
     if (coldest->number == SEGMENT_NONE || time < coldest->time)
       *coldest = (struct coldest){ next - 1, time };
     break;
@@ -90,9 +118,9 @@ static void
 look_at_owner (struct store *store, uint32_t owner, const struct pick *pick,
                void *data)
 {
-  for (unsigned stream = pick->packed ? STREAM_OUTGOING : 0; stream < STREAMS;
-       ++stream)
-    look_at_list (store, &store->owners[owner], stream, pick, data);
+  for (unsigned stream = 0; stream < STREAMS; ++stream)
+    if (stream_fits (pick, stream))
+      look_at_list (store, &store->owners[owner], stream, pick, data);
 }
 
 uint32_t
@@ -154,9 +182,9 @@ seal_owner (struct store *store, uint32_t owner, const struct pick *pick,
 {
   unsigned *sealed = data;
 
-  for (unsigned stream = pick->packed ? STREAM_OUTGOING : 0; stream < STREAMS;
-       ++stream)
-    if (owner_seal (store, owner, stream, pick->before))
+  for (unsigned stream = 0; stream < STREAMS; ++stream)
+    if (stream_fits (pick, stream)
+        && owner_seal (store, owner, stream, pick->before))
       ++*sealed;
 }
 

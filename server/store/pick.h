@@ -21,8 +21,17 @@ struct pick {
   const struct store_cgroup_set *cgroups;
   unsigned classes; /* a bit a writeback class that may be picked */
   bool packed;      /* only those packed for writeback */
+  bool unpacked;    /* not those packed for writeback */
+  bool untried;     /* not those that were tried to be demoted in vain */
   uint32_t before;  /* written until this second of the monotonic clock */
+  /* Not segments that others were copied to since pick_bound; 0: all.  Those
+   * packed for writeback are always looked at.
+   */
+  uint32_t bound;
 };
+
+/* For pick.bound: segments that are opened from now on are beyond it. */
+extern uint32_t pick_bound (struct store *store);
 
 /* Claim the coldest segment in memory that fits, those packed for writeback
  * first.  PICK_NONE if there is none.

@@ -91,6 +91,7 @@ restore_segment (struct recovery *r, uint32_t number)
   if (segment->stream >= STREAMS)
     segment->stream = STREAM_FRESH;
   segment->listed = false;
+  atomic_store (&segment->opened, 0);
   /* Those that were open are sealed, and nobody is at work on any. */
   control = ((uint64_t) SEGMENT_SEALED << CONTROL_STATE_SHIFT)
             | ((uint64_t) tail << CONTROL_TAIL_SHIFT)

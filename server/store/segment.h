@@ -91,7 +91,13 @@ struct segment {
   uint8_t codec;              /* enum codec_kind of its objects */
   uint8_t stream;             /* the list it is in, once it is sealed */
   bool listed;                /* in the owner's list, under its lock */
+  /* How many were opened until then, it included, low bits; 0: this server
+   * found it in a state.
+   */
+  _Atomic uint32_t opened;
 } __attribute__ ((aligned (64)));
+/* States have it. */
+_Static_assert(sizeof (struct segment) == 64, "segment record");
 
 struct segments {
   struct segment *table;

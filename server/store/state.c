@@ -34,7 +34,11 @@
  * are aligned in it; and ends with the arena, so that it can grow.
  */
 #define HEADER_ROOM FRAME_BYTES
-_Static_assert(sizeof (struct state_header) <= HEADER_ROOM, "header");
+/* The second half of its room has the parents of cgroups. */
+#define PARENTS_AT (HEADER_ROOM / 2)
+_Static_assert(sizeof (struct state_header) <= PARENTS_AT, "header");
+_Static_assert(STORE_CGROUPS * sizeof (uint16_t) <= HEADER_ROOM - PARENTS_AT,
+               "parents");
 
 /* A server that was killed has its memory to unmap before it lets go of the
  * file; one that looks alive for so long is not about to end.
@@ -504,6 +508,22 @@ lay_out (struct state *state, uint64_t slots)
   return offset;
 }
 
+/* Those of cgroups are of no use if a server had the state since that does not
+ * keep them: indexes are of others by now.
+ */
+static void
+take_parents (struct state *state, uint64_t generation)
+{
+  struct state_header *header = state->header;
+
+  state->parents = state->base + PARENTS_AT;
+  if (atomic_load (&header->parents_kept) != generation)
+    for (uint32_t i = 0; i < state_cgroups_end (state) && i < STORE_CGROUPS;
+         ++i)
+      state_set_parent (state, i, 0);
+  atomic_store (&header->parents_kept, generation + 1);
+}
+
 int
 state_map (struct state *state, uint32_t frames)
 {
@@ -541,7 +561,7 @@ state_map (struct state *state, uint32_t frames)
   lay_out (state, header.slots);
   if (!state->found)
     atomic_store (&state->header->stamps, segments_first_stamp ());
-  atomic_fetch_add (&state->header->generation, 1);
+  take_parents (state, atomic_fetch_add (&state->header->generation, 1));
   atomic_store (&state->header->owner, getpid ());
   return 0;
 }
@@ -655,6 +675,36 @@ uint32_t
 state_cgroups_end (const struct state *state)
 {
   return (uint32_t) atomic_load (&state->header->cgroups_mark);
+}
+
+void
+state_set_parent (struct state *state, uint32_t index, uint32_t parent)
+{
+  _Atomic uint16_t *parents = state->parents;
+
+  /* What was never written to is not touched. */
+  if (atomic_load (&parents[index]) != parent)
+    atomic_store (&parents[index], (uint16_t) parent);
+}
+
+uint32_t
+state_parent (const struct state *state, uint32_t index)
+{
+  _Atomic uint16_t *parents = state->parents;
+
+  return atomic_load (&parents[index]);
+}
+
+void
+state_forget_parent (struct state *state, uint32_t index)
+{
+  uint32_t parent = state_parent (state, index),
+           end = state_cgroups_end (state);
+
+  for (uint32_t i = 1; i < end; ++i)
+    if (state_parent (state, i) == index)
+      state_set_parent (state, i, parent);
+  state_set_parent (state, index, 0);
 }
 
 _Atomic uint32_t *

@@ -72,6 +72,10 @@ struct state_header {
   struct state_backing backings[STORE_BACKINGS];
   /* Since format 2: the stamp of the next segment (segment.h). */
   _Atomic uint32_t stamps;
+  /* The generation of who keeps the parents of cgroups, which a server that
+   * knows of none does not; 0: nobody.
+   */
+  _Atomic uint64_t parents_kept;
 };
 
 struct state {
@@ -84,7 +88,7 @@ struct state {
   struct state_header *header;
   uint32_t frames; /* room in the arena */
   /* Parts of the file: */
-  void *table, *words, *wide, *touched, *cgroups, *arena;
+  void *parents, *table, *words, *wide, *touched, *cgroups, *arena;
 };
 
 /* May PATH hold a state, as far as can be told without opening it for good?
@@ -149,6 +153,19 @@ extern void state_set_cgroup (struct state *state, uint32_t index, uint64_t id);
 /* Whose INDEX is; 0: nobody's.  From state_cgroups_end on all are. */
 extern uint64_t state_cgroup (const struct state *state, uint32_t index);
 extern uint32_t state_cgroups_end (const struct state *state);
+
+/* Note down which index is the cgroup's above that of INDEX.  Which it is, or
+ * was when it was there; 0: "/", or it is not known.  Whatever is written
+ * there, it is less than STORE_CGROUPS.
+ */
+extern void state_set_parent (struct state *state, uint32_t index,
+                              uint32_t parent);
+extern uint32_t state_parent (const struct state *state, uint32_t index);
+
+/* INDEX is nobody's any more: it has no parent, and is none; who was below it
+ * is below its parent.
+ */
+extern void state_forget_parent (struct state *state, uint32_t index);
 
 /* Where the next segment's stamp is.  NULL: this state goes on without, since a
  * server that knows of none began it and may go on with it.

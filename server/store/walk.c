@@ -30,6 +30,26 @@ walk_target (struct store *store, struct segment *segment, enum stream stream)
   };
 }
 
+struct append_target
+walk_target_staying (struct store *store, struct segment *segment)
+{
+  return walk_target (store, segment,
+                      segment->stream == STREAM_TRIED ? STREAM_TRIED
+                                                      : STREAM_SURVIVORS);
+}
+
+struct append_target
+walk_target_young (struct store *store, struct segment *segment)
+{
+  struct append_target target = walk_target (store, segment, STREAM_SURVIVORS);
+
+  /* Whose they are is not changed by it, however small the cgroup is. */
+  target.stream = STREAM_FRESH;
+  target.time = store_seconds ();
+  target.keep_referenced = false;
+  return target;
+}
+
 /* The live pages of OBJECT, which is OFFSET units into the segment. */
 static unsigned
 live_pages (const struct walk *walk, const struct object *object,

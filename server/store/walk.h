@@ -19,9 +19,22 @@ struct walk {
 
 extern struct walk walk_start (struct store *store, uint32_t segment);
 
-/* Where the objects of a segment go that is emptied. */
+/* Where the objects of a segment go that is emptied: to STREAM with their age.
+ */
 extern struct append_target
 walk_target (struct store *store, struct segment *segment, enum stream stream);
+
+/* Where those go that stay with their owner, and are what they were: survivors,
+ * or still such as were tried to be demoted.
+ */
+extern struct append_target walk_target_staying (struct store *store,
+                                                 struct segment *segment);
+
+/* Where those go that were read since: they start a new life among the
+ * youngest, unread.
+ */
+extern struct append_target walk_target_young (struct store *store,
+                                               struct segment *segment);
 
 /* The next live pages, with the slot words that point at their objects: how
  * many, 0 at the end.  The live pages of a group come together.  A header that

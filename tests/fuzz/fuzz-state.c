@@ -89,6 +89,7 @@ static struct area {
 } areas[AREAS], far_areas[AREAS];
 static unsigned areas_count, far_areas_count;
 static uint64_t at_table, at_words, at_wide, at_touched, at_cgroups, at_arena;
+static uint64_t at_parents;
 static slot_word words_made[PAGES];
 static uint64_t object_at[PAGES]; /* offset in the file or the backing */
 static bool object_far[PAGES];
@@ -303,6 +304,7 @@ make_state (void)
   at_touched = (uint64_t) ((unsigned char *) state->touched - state->base);
   at_cgroups = (uint64_t) ((unsigned char *) state->cgroups - state->base);
   at_arena = (uint64_t) ((unsigned char *) state->arena - state->base);
+  at_parents = (uint64_t) ((unsigned char *) state->parents - state->base);
   PROMISE (backings_open (&config.backings[0], &backing, &error) == 0);
   PROMISE (backings_add (&server.backings, &config.backings[0], backing, true,
                          &error)
@@ -575,7 +577,11 @@ damage_one (const struct blow *damage)
     break;
   case PART_CGROUP:
     at = at_cgroups + damage->index * UINT64_C (8);
-    change_at (memory, at, 8, damage, at_cgroups + 8);
+    if (damage->kind & 1) /* who is above it */
+      change_at (memory, at_parents + damage->index * UINT64_C (2), 2, damage,
+                 at_parents + 2);
+    else
+      change_at (memory, at, 8, damage, at_cgroups + 8);
     break;
   case PART_OBJECT:
     damage_object (damage);

@@ -217,6 +217,31 @@ swap_off () {
   attached=
 }
 
+# check_protected PROCESS: no page of it is or will be swapped, the OOM killer
+# leaves it, it is real-time, and no thread of it waits for reclaim I/O.
+check_protected () {
+  local process=$1 line task stat
+  for line in VmLck VmSwap; do
+    line=$(grep "^$line:" "/proc/$process/status")
+    say "process $process: ${line//[[:space:]]/ }"
+    case $line in
+      VmLck:*[!0-9]0\ kB) fail "it is not locked" ;;
+      VmSwap:*[1-9]*) fail "pages of it are swapped out" ;;
+    esac
+  done
+  [ "$(cat "/proc/$process/oom_score_adj")" = -1000 ] \
+    || fail "process $process can be killed for lack of memory"
+  for task in "/proc/$process/task/"*; do
+    line=$(cat "$task/stat" 2> /dev/null) || continue
+    read -r -a stat <<< "${line##*) }"
+    # PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE; SCHED_RR.
+    [ $((stat[6] & 0x180000)) = $((0x180000)) ] \
+      || fail "thread ${task##*/} may wait for reclaim I/O"
+    [ "${task##*/}" != "$process" ] || [ "${stat[38]}" = 2 ] \
+      || fail "process $process is not real-time"
+  done
+}
+
 # make_cgroup NAME MEBIBYTES: a cgroup that is held to so much memory. It is
 # throttled from three quarters on, so that what is in it waits for swap rather
 # than being killed.

@@ -23,6 +23,7 @@ guest_tests = \
 	tests/guest/test-service-uml.sh \
 	tests/guest/test-restart-uml.sh \
 	tests/guest/test-upgrade-uml.sh \
+	tests/guest/test-supervisor-uml.sh \
 	tests/guest/test-swap-qemu.sh \
 	tests/guest/test-swapoff-qemu.sh \
 	tests/guest/test-discard-qemu.sh \
@@ -61,6 +62,7 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/swap.sh \
 	tests/guest/swapoff.sh \
 	tests/guest/supervised.sh \
+	tests/guest/supervisor.sh \
 	tests/guest/upgrade.sh \
 	tests/guest/test-soak-qemu.sh \
 	tests/guest/with-module.sh \

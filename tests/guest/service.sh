@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # tierswap.service under systemd as it is installed: it starts in its sandbox, is
-# swapped on, a program finds every page right, a server that was killed is
-# replaced, and stopping it gives the memory back.
+# swapped on, its FUSE tree is seen, a program finds every page right also when
+# the supervisor was killed meanwhile, a server that was killed is replaced, and
+# stopping it ends all of it. The same with all that the unit says may be added.
 #   service.sh MEBIBYTES
 . "$srcdir/tests/guest/functions.sh"
 size=$1
@@ -25,8 +26,15 @@ size = "512M"
 pool { limit = "$((size / 2))M" }
 tier "fast" { prio = 1  codec = "lz4" }
 END
-sed -e "s,@bindir@,$folders/bin,; s,@sysconfdir@,$folders/etc," \
-  "$srcdir/conf/tierswap.service.in" > /run/units/tierswap.service
+# install_unit EXPRESSION...: for sed.
+install_unit () {
+  sed -e "s,@bindir@,$folders/bin,; s,@sysconfdir@,$folders/etc," "$@" \
+    "$srcdir/conf/tierswap.service.in" > /run/units/tierswap.service
+}
+tree=/run/tree
+mkdir "$tree"
+grep -qw fuse /proc/filesystems || load_module fuse
+install_unit -e "s,^    control=/run/tierswap/control.sock$,& fuse=$tree,"
 mount -t tmpfs -o mode=755 none /var/lib
 load_nbd
 
@@ -34,12 +42,12 @@ say "systemd has started"
 wait_until 120 "systemd answers" systemctl list-units > /dev/null
 systemctl --version | head -n 1
 
-# The unit's main process and the server that it started.
+# The unit's main process and the server that it started, which is no child of it.
 supervisor_pid () {
   systemctl show -P MainPID tierswap.service
 }
 server_pid () {
-  pgrep -P "$(supervisor_pid)" -x nbdkit
+  pgrep -x nbdkit
 }
 
 # has PID NAME VALUE: a line of its status.
@@ -65,6 +73,9 @@ ctl status
 [ "$(stat -c '%a %u' "$control" /run/tierswap | paste -sd ' ')" = "600 0 700 0" ] \
   || fail "others may come to the sockets: $(stat -c '%a %u %n' "$control" /run/tierswap)"
 
+[ "$(jq .device.page_size "$tree/stats.json")" = 4096 ] \
+  || fail "the FUSE tree is not seen"
+
 say "The sandbox"
 # CAP_DAC_READ_SEARCH 2, IPC_LOCK 14, SYS_ADMIN 21, SYS_NICE 23,
 # SYS_RESOURCE 24, PERFMON 38, BPF 39.
@@ -73,12 +84,21 @@ for pid in "$(supervisor_pid)" "$(server_pid)"; do
   has "$pid" CapEff 000000c001a04004
   has "$pid" NoNewPrivs 1
   has "$pid" Seccomp 2
-  [ "$(cat "/proc/$pid/oom_score_adj")" = -1000 ] \
-    || fail "process $pid can be killed for lack of memory"
+  check_protected "$pid"
+  grep -Eq '^Max core file size +0 +0 ' "/proc/$pid/limits" \
+    || fail "process $pid may leave a core dump"
 done
-locked=$(sed -n 's/^VmLck:[[:space:]]*\([0-9]*\) kB/\1/p' \
-  "/proc/$(server_pid)/status")
-[ "$locked" -gt 0 ] || fail "the server can be swapped out"
+# A kernel without BPF keeps nobody from devices.
+if [ "$GUEST" = qemu ]; then
+  for file in /dev/nbd1 /dev/kmsg; do
+    (
+      echo "$BASHPID" > "$cgroups$(systemctl show -P ControlGroup tierswap)/cgroup.procs"
+      exec dd "if=$file" of=/dev/null bs=512 count=1 status=none
+    ) 2> "/tmp/${file##*/}" || :
+  done
+  ! grep -q "not permitted" /tmp/nbd1 || fail "it does not reach the disk"
+  grep -q "not permitted" /tmp/kmsg || fail "it reaches the kernel's messages"
+fi
 
 say "Swap"
 make_cgroup held 4096
@@ -88,13 +108,33 @@ put () {
   wait_until 300 "most is swapped out" swap_out_cgroup held $((size * 9 / 10))
 }
 put
+server=$(server_pid)
+pid=$(supervisor_pid)
+show kill -KILL "the supervisor"
+kill -KILL "$pid"
+replaced () {
+  [ "$(supervisor_pid)" != "$pid" ] && [ "$(supervisor_pid)" != 0 ] \
+    && systemctl is-active --quiet tierswap.service
+}
+wait_until 120 "a killed supervisor is replaced" replaced
+[ "$(server_pid)" = "$server" ] || fail "the server did not go on"
+server=
 rm "$waiting"
 finish_program
 
-say "Stopped and started again"
-run systemctl stop tierswap.service
-! is_swapped_on || fail "it is stopped and still swapped on"
-[ -z "$(pgrep -x nbdkit)" ] || fail "it is stopped and a server runs"
+no_server () {
+  ! pgrep -x nbdkit > /dev/null
+}
+
+stop () {
+  run systemctl stop tierswap.service
+  ! is_swapped_on || fail "it is stopped and still swapped on"
+  wait_until 60 "the server has ended too" no_server
+}
+say "Stopped, and started again with all that may be added"
+stop
+install_unit -e "s/^#\([A-Za-z]*=\)/\1/"
+systemctl daemon-reload
 start
 is_swapped_on || fail "it is started again, and $device is not swapped on"
 put
@@ -106,6 +146,5 @@ replaced () {
   [ -n "$(server_pid)" ] && [ "$(server_pid)" != "$pid" ] && ctl status > /tmp/out
 }
 wait_until 120 "a killed server is replaced" replaced
-run systemctl stop tierswap.service
-! is_swapped_on || fail "it is stopped and still swapped on"
+stop
 say "all as it should be"

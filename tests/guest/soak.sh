@@ -23,7 +23,8 @@ rounds=$(((seconds + 119) / 120))
 [ "$rounds" -ge 2 ] || rounds=2
 length=$((seconds / rounds))
 # What may be resident at a later quiet point beyond the first one: the malloc
-# arenas of threads, and pages of programs and libraries not used until then.
+# arenas of threads, pages of programs and libraries not used until then, and those
+# of the table of cgroups, where each new one has a place of its own at random.
 bound=$((2 << 10)) # KiB
 # Each of the four threads that serve the kernel has a ring of its own for the
 # backings, from when it first reads from them.
@@ -59,10 +60,13 @@ $(printf '%s\n' "$@")
 CONF
 }
 
-# What the server has: KiB resident, file descriptors, threads.
+# What the server has: KiB resident, file descriptors, threads. Those that the kernel
+# makes when a request of a ring has to sleep are not counted: it keeps the last of
+# each ring.
 look () {
   resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$server/status")
-  threads=$(awk '/^Threads/ { print $2 }' "/proc/$server/status")
+  threads=$(cat "/proc/$server/task/"*/comm 2> /dev/null | grep -cv '^iou-wrk' || :)
+  workers=$(cat "/proc/$server/task/"*/comm 2> /dev/null | grep -c '^iou-wrk' || :)
   descriptors=$(ls "/proc/$server/fd" | wc -l)
 }
 
@@ -70,7 +74,7 @@ look () {
 report () {
   look
   say "$SECONDS s, $1: resident $resident KiB, $descriptors descriptors," \
-    "$threads threads;" \
+    "$threads threads and $workers of the kernel's;" \
     "$(stats -r '"pool \(.device.mem_used_bytes / 1024 | floor) KiB and reserve "
       + "\(.device.reserve_bytes / 1024 | floor), stored \(.device.pages_stored) "
       + "pages, \([.backings[] | "\(.pages) \(.name)"] | join(", ")); "

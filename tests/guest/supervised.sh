@@ -9,6 +9,13 @@ conf=/run/tierswap.conf
 supervisor=
 programs=()
 
+fail () {
+  echo "FAILED: $*"
+  tail -n 20 /run/supervisor
+  tail -n 3 /run/program[123] || :
+  exit 1
+}
+
 # What leave() would take back is gone with the guest: a swapoff while there is
 # no server would wait for it.
 keep_for_the_end () {
@@ -39,15 +46,19 @@ END
 
 near="backing \"near\" { prio = 1  path = \"$memory/near.img\"  size = \"8M\" }"
 
-# supervise_server [WORD...]: with these words for tierswapctl supervise.
-supervise_server () {
-  load_nbd
-  : > /run/supervisor
-  timeout --foreground 7200 "$builddir/tierswapctl" supervise "$device" \
+# start_supervisor [WORD...]: with these words for tierswapctl supervise.
+start_supervisor () {
+  setsid timeout --foreground 7200 "$builddir/tierswapctl" supervise "$device" \
     "socket=$socket" "$@" -- \
     "$nbdkit" -f -t 1 -U "$socket" -P "$pidfile" \
     "${plugin:-tierswap}" "$conf" "control=$control" >> /run/supervisor 2>&1 &
   supervisor=$!
+}
+
+supervise_server () {
+  load_nbd
+  : > /run/supervisor
+  start_supervisor "$@"
   wait_until 120 "it is swapped on" is_swapped_on
 }
 
@@ -78,6 +89,21 @@ check_programs () {
     cat "/run/program$i"
     fail "program $i has ended"
   done
+}
+
+passes () {
+  cat "$waiting"[123] 2> /dev/null | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+more_passes () {
+  check_programs
+  [ "$(passes)" -gt "$before" ]
+}
+
+# Some swapping, which goes on.
+swap_on_and_on () {
+  before=$(passes)
+  wait_until 300 "the programs go on" more_passes
 }
 
 # Every page of every program is compared once more.

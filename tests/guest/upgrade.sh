@@ -19,21 +19,6 @@ is_of_removed_file () {
   grep -q "$plugin (deleted)" "/proc/$(cat "$pidfile")/maps"
 }
 
-passes () {
-  cat "$waiting"[123] 2> /dev/null | awk '{ sum += $1 } END { print sum + 0 }'
-}
-
-more_passes () {
-  check_programs
-  [ "$(passes)" -gt "$before" ]
-}
-
-# Some swapping, which goes on.
-swap_on_and_on () {
-  before=$(passes)
-  wait_until 300 "the programs go on" more_passes
-}
-
 # As attach said, also after the upgrade had the kernel hurry.
 check_timeout () {
   local milliseconds

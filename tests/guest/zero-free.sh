@@ -30,6 +30,7 @@ if [ "$1" = tierswap ]; then
   check_stats \
     ".device.pages_stored > $size * 256 / 2" \
     '.device.write_errors == 0' '.device.read_errors == 0'
+  check_protected "$server"
 fi
 rm "$waiting"
 finish_program

@@ -76,7 +76,7 @@ if type systemd-analyze >/dev/null 2>&1; then
   fi
   # What a server of swap needs no less of; in tenths.
   if systemd-analyze security --help 2>/dev/null | grep -q -e --offline; then
-    systemd-analyze security --offline=true --threshold=47 --no-pager \
+    systemd-analyze security --offline=true --threshold=44 --no-pager \
       "$unit" >"$tmp/exposure.log" 2>&1 ||
       fail "the service is exposed more: $(tail -n 1 "$tmp/exposure.log")"
   fi

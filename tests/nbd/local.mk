@@ -97,6 +97,7 @@ nbd_scripts += \
 	tests/nbd/two-machines.sh \
 	tests/nbd/uninstalled.sh \
 	tests/nbd/upgrade.sh \
+	tests/nbd/other-user.sh \
 	tests/nbd/unprivileged.sh
 
 nbd_tests = $(nbd_programs) $(nbd_scripts)

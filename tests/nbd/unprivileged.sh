@@ -17,6 +17,8 @@ expect "capabilities in effect" \
   "$(awk '$1 == "CapEff:" { print $2 }' /proc/$server/status)" \
   0000000000000000
 
+# nbdkit tells its process before it starts the plugin.
+wait_until "a warning" grep -q 'warning:' "$tmp/server.log"
 grep -c 'warning:' "$tmp/server.log" >"$tmp/count" || :
 expect "the number of warnings" "$(cat "$tmp/count")" 1
 words="CAP_SYS_RESOURCE PR_SET_IO_FLUSHER oom_score_adj"

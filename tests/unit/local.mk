@@ -14,8 +14,10 @@ unit_tests =
 unit_tests += tests/unit/test-codec tests/unit/test-slots \
 	tests/unit/test-frame tests/unit/test-store tests/unit/test-cleaner \
 	tests/unit/test-damage tests/unit/test-check \
-	tests/unit/test-freed-pages tests/unit/test-race \
-	tests/unit/test-model tests/unit/test-model-backed
+	tests/unit/test-freed-pages tests/unit/test-core-dump \
+	tests/unit/test-race \
+	tests/unit/test-model tests/unit/test-model-backed \
+	tests/unit/test-model-cgroups
 
 # The state that outlives the process.
 unit_tests += tests/unit/test-state-kill tests/unit/test-state \
@@ -24,7 +26,8 @@ unit_tests += tests/unit/test-state-kill tests/unit/test-state \
 # Writeback.
 unit_tests += tests/unit/test-writeback tests/unit/test-writeback-order \
 	tests/unit/test-writeback-moves tests/unit/test-writeback-hang \
-	tests/unit/test-lost-writes tests/unit/test-group
+	tests/unit/test-lost-writes tests/unit/test-group \
+	tests/unit/test-demote
 
 # Whose page it is.
 unit_tests += tests/unit/test-tags tests/unit/test-cgroups \

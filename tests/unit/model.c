@@ -9,6 +9,8 @@
 
 #include "model.h"
 #include "pages.h"
+#include "store/demote.h"
+#include "store/pick.h"
 
 #define PAGE PAGE_BYTES
 #define THREADS 4
@@ -21,11 +23,27 @@ static const struct store_placement placements[] = {
 };
 
 static struct store *store;
+static const struct model_front *front;
 static unsigned char *oracle;
 static pthread_t threads[THREADS];
 static pthread_mutex_t locks[MODEL_PAGES];
 static _Atomic bool stop;
 static _Atomic uint64_t wrong, refused, requests;
+
+static int
+write_placed (const void *buffer, size_t count, uint64_t offset,
+              uint64_t choice)
+{
+  return store_write (store, buffer, count, offset, &placements[choice % 3]);
+}
+
+static int
+zero_placed (uint64_t count, uint64_t offset, bool punch, uint64_t choice)
+{
+  return store_zero (store, count, offset, punch, &placements[choice % 3]);
+}
+
+static const struct model_front placed = { write_placed, zero_placed };
 
 /* Something is wrong: say it, the first few times. */
 static void
@@ -93,8 +111,7 @@ static void
 change (unsigned char *buffer, uint64_t count, uint64_t offset, unsigned what,
         uint64_t *seed)
 {
-  const struct store_placement *placement = &placements[random_next (seed) % 3];
-  uint64_t start, end;
+  uint64_t choice = random_next (seed), start, end;
   int r;
 
   switch (what) {
@@ -108,11 +125,11 @@ change (unsigned char *buffer, uint64_t count, uint64_t offset, unsigned what,
     return;
   case 1:
     memset (buffer, 0, count);
-    r = store_zero (store, count, offset, random_next (seed) % 2, placement);
+    r = front->zero (count, offset, random_next (seed) % 2, choice);
     break;
   default:
     make_content (buffer, count, seed);
-    r = store_write (store, buffer, count, offset, placement);
+    r = front->write (buffer, count, offset, choice);
   }
   if (r == 0)
     memcpy (oracle + offset, buffer, count);
@@ -159,9 +176,10 @@ client (void *argument)
 }
 
 void
-model_start (struct store *s)
+model_start (struct store *s, const struct model_front *f)
 {
   store = s;
+  front = f ? f : &placed;
   stop = false;
   wrong = refused = requests = 0;
   oracle = calloc (1, MODEL_SIZE);
@@ -171,6 +189,40 @@ model_start (struct store *s)
   for (uintptr_t i = 0; i < THREADS; ++i)
     assert_int_equal (pthread_create (&threads[i], NULL, client, (void *) i),
                       0);
+}
+
+int64_t
+model_demote (struct store *s, unsigned tier, unsigned group)
+{
+  struct pick pick = { .tier = tier,
+                       .cgroup = PICK_ANY,
+                       .classes = (1u << STORE_CLASSES) - 1,
+                       .before = UINT32_MAX };
+  int64_t demoted = 0;
+
+  store_set_tier_group (s, 1, group);
+  for (unsigned i = 0; i < 4; ++i) {
+    uint32_t segment = pick_coldest (s, &pick);
+
+    if (segment != PICK_NONE) {
+      int64_t pages = demote_segment (s, segment);
+
+      demoted += pages > 0 ? pages : 0;
+    }
+    else if (pick_seal (s, &pick) == 0)
+      break;
+  }
+  return demoted;
+}
+
+void
+model_look (void (*look) (unsigned page))
+{
+  for (unsigned i = 0; i < MODEL_PAGES; ++i) {
+    pthread_mutex_lock (&locks[i]);
+    look (i);
+    pthread_mutex_unlock (&locks[i]);
+  }
 }
 
 uint64_t

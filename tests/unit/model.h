@@ -15,8 +15,28 @@
 #define MODEL_PAGES 6000
 #define MODEL_SIZE ((uint64_t) MODEL_PAGES * PAGE_BYTES)
 
-/* Start the threads on a store of MODEL_SIZE bytes without content. */
-extern void model_start (struct store *store);
+/* How requests get to the store that belong to somebody.  CHOICE is a number at
+ * random, of whose they are.
+ */
+struct model_front {
+  int (*write) (const void *buffer, size_t count, uint64_t offset,
+                uint64_t choice);
+  int (*zero) (uint64_t count, uint64_t offset, bool punch, uint64_t choice);
+};
+
+/* Start the threads on a store of at least MODEL_SIZE bytes without content.
+ * FRONT is NULL: as requests of a few cgroups with fixed policies.
+ */
+extern void model_start (struct store *store, const struct model_front *front);
+
+/* Demote a few segments out of TIER, of any age and also such as were tried
+ * before, in groups of up to so many pages.  The pages that were.
+ */
+extern int64_t model_demote (struct store *store, unsigned tier,
+                             unsigned group);
+
+/* Look at every page while nobody writes to it. */
+extern void model_look (void (*look) (unsigned page));
 
 /* Answers so far that were wrong, and requests refused for want of space. */
 extern uint64_t model_wrong (void);

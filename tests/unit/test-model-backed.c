@@ -207,7 +207,7 @@ test_model (void **state)
   assert_non_null (writeback);
   writeback_configure (writeback, &config);
 
-  model_start (store);
+  model_start (store, NULL);
   do {
     operate (store, &backings, writeback, &seed);
     pause_a_moment ();

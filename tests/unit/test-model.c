@@ -9,36 +9,9 @@
 
 #include "model.h"
 #include "pages.h"
-#include "store/append.h"
-#include "store/demote.h"
-#include "store/pick.h"
+#include "store/internal.h"
 
 #define MIB (UINT64_C (1) << 20)
-
-/* Demote a few segments, of any age, in groups of up to so many pages. */
-static int64_t
-demote (struct store *store, unsigned tier, unsigned group)
-{
-  struct pick pick = { .tier = tier,
-                       .cgroup = PICK_ANY,
-                       .classes = (1u << STORE_CLASSES) - 1,
-                       .before = UINT32_MAX };
-  int64_t demoted = 0;
-
-  store_set_tier_group (store, 1, group);
-  for (unsigned i = 0; i < 4; ++i) {
-    uint32_t segment = pick_coldest (store, &pick);
-
-    if (segment != PICK_NONE) {
-      int64_t pages = demote_segment (store, segment);
-
-      demoted += pages > 0 ? pages : 0;
-    }
-    else if (pick_seal (store, &pick) == 0)
-      break;
-  }
-  return demoted;
-}
 
 static void
 test_model (void **state)
@@ -60,15 +33,15 @@ test_model (void **state)
   (void) state;
   assert_int_equal (store_create (&options, &store), 0);
   assert_int_equal (store_start (store), 0);
-  model_start (store);
+  model_start (store, NULL);
   do {
     /* Limits from far too little to more than enough. */
     store_set_pool_limit (store, (4 + random_next (&seed) % 10) * MIB);
     store_set_tier_limit (store, 0, random_next (&seed) % 6 * MIB);
     store_set_tier_level (store, 1, 1 + (int) (random_next (&seed) % 3));
     if (random_next (&seed) % 2)
-      demoted += demote (store, (unsigned) (random_next (&seed) % 2),
-                         (unsigned) (random_next (&seed) % 5));
+      demoted += model_demote (store, (unsigned) (random_next (&seed) % 2),
+                               (unsigned) (random_next (&seed) % 5));
     if (random_next (&seed) % 16 == 0)
       store_compact (store);
     nanosleep (&(struct timespec){ 0, 5000000 }, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Whose the pages of a state are: a server is killed, some of its cgroups are
- * removed, and the next one counts each page by the path of its cgroup, or by
- * "/" if that is gone, and gives the same ids the same indexes again.
+ * removed, and the next one counts each page by the path of its cgroup, or of
+ * the nearest one above that is there, and gives the same ids the same indexes
+ * again.
  */
 #include "test.h"
 
@@ -37,12 +38,19 @@ static const char *const names[CGROUPS]
 #define EACH 256
 #define EACH_SAME (EACH / 8)
 
+/* One below the other, but SUB, which is below UP. */
+enum { UP, MID, LEAF, SUB, NESTED };
+static const char *const nested[NESTED] = {
+  [UP] = "/up", [MID] = "/up/mid", [LEAF] = "/up/mid/leaf", [SUB] = "/up/sub"
+};
+
 /* What the process that is killed tells. */
 static struct told {
   uint64_t ids[CGROUPS];
   uint32_t indexes[CGROUPS];
   uint64_t stranger; /* an id of which there never was a folder */
   uint32_t stranger_index;
+  uint32_t nested[NESTED]; /* indexes */
 } * told;
 
 static char folder[] = "/tmp/tierswap-test-XXXXXX";
@@ -185,6 +193,17 @@ check_info (const char *path, uint64_t pages, uint64_t same)
 }
 
 static void
+wait_for_given_up (uint32_t index)
+{
+  const struct timespec pause = { 0, 10000000 };
+  unsigned tries = 0;
+
+  while (atomic_load (&cgroups->table.records[index].id) && tries++ < TRIES)
+    nanosleep (&pause, NULL);
+  assert_true (atomic_load (&cgroups->table.records[index].id) == 0);
+}
+
+static void
 check_empty (const char *path)
 {
   check_info (path, 0, 0);
@@ -268,9 +287,7 @@ test_killed (void **data)
 static void
 test_given_up (void **data)
 {
-  const struct timespec pause = { 0, 10000000 };
   uint32_t gone = told->indexes[GONE], another;
-  unsigned tries = 0;
   uint64_t id;
 
   (void) data;
@@ -283,9 +300,7 @@ test_given_up (void **data)
   assert_int_equal (
       store_trim (store, EACH * UINT64_C (4096), GONE * EACH * UINT64_C (4096)),
       0);
-  while (atomic_load (&cgroups->table.records[gone].id) && tries++ < TRIES)
-    nanosleep (&pause, NULL);
-  assert_true (atomic_load (&cgroups->table.records[gone].id) == 0);
+  wait_for_given_up (gone);
   end ();
 
   start ();
@@ -354,6 +369,131 @@ test_damaged (void **data)
   store_free (store);
 }
 
+/* ---- */
+
+enum spoil {
+  SPOIL_NOTHING,
+  SPOIL_OLDER, /* a server goes on with it that does not keep parents */
+  SPOIL_LOOP,  /* what is noted is nonsense */
+};
+
+static void __attribute__ ((noreturn)) serve_nested (enum spoil spoil)
+{
+  uint64_t ids[NESTED];
+  struct state *state;
+
+  start ();
+  state = store_state (store);
+  for (unsigned i = 0; i < NESTED; ++i) {
+    ids[i] = create (nested[i]);
+    cgroups_settle (cgroups);
+    told->nested[i] = index_of (ids[i]);
+    if (i != MID)
+      write_pages (i * EACH, EACH, ids[i]);
+  }
+  if (spoil == SPOIL_OLDER)
+    atomic_store (&state->header->parents_kept, 0);
+  else if (spoil == SPOIL_LOOP) {
+    state_set_parent (state, told->nested[LEAF], told->nested[MID]);
+    state_set_parent (state, told->nested[MID], told->nested[LEAF]);
+    state_set_parent (state, told->nested[SUB], STORE_CGROUPS - 1);
+  }
+  raise (SIGKILL);
+  _exit (1);
+}
+
+/* A new state, of which a server was killed, all but UP removed, and the next
+ * one started.
+ */
+static void
+start_nested (enum spoil spoil)
+{
+  int status;
+  pid_t pid;
+
+  assert_int_equal (ftruncate (memory, 0), 0);
+  pid = fork ();
+  assert_int_not_equal (pid, -1);
+  if (pid == 0)
+    serve_nested (spoil);
+  assert_int_equal (waitpid (pid, &status, 0), pid);
+  assert_true (WIFSIGNALED (status) && WTERMSIG (status) == SIGKILL);
+  for (unsigned i = NESTED; i-- > MID;)
+    assert_int_equal (rmdir (path_of (nested[i])), 0);
+  start ();
+}
+
+static uint32_t
+cap_of (uint32_t index)
+{
+  return atomic_load (&store->cgroup[index].cap);
+}
+
+/* What was removed while no server ran is counted for who was above it, and
+ * under the limit of that.
+ */
+static void
+test_nested (void **data)
+{
+  const uint32_t *index = told->nested;
+  char outside[128];
+  struct stat other;
+
+  (void) data;
+  /* Made before others are removed, or its inode number may be one of theirs.
+   */
+  snprintf (outside, sizeof outside, "%s/other", folder);
+  assert_int_equal (mkdir (outside, 0755), 0);
+  start_nested (SPOIL_NOTHING);
+  check_info ("/up", 3 * EACH, 3 * EACH_SAME);
+  check_empty ("/");
+  assert_true (cap_of (index[UP]) != 0);
+  assert_int_equal (cap_of (index[LEAF]), cap_of (index[UP]));
+  assert_int_equal (cap_of (index[SUB]), cap_of (index[UP]));
+  /* What was between them is forgotten, and its index is another one's. */
+  wait_for_given_up (index[MID]);
+  assert_int_equal (rename (outside, path_of ("/other")), 0);
+  assert_int_equal (stat (path_of ("/other"), &other), 0);
+  cgroups_settle (cgroups);
+  assert_int_equal (index_of (other.st_ino), index[MID]);
+  write_pages (MID * EACH, EACH, other.st_ino);
+  end ();
+
+  start ();
+  check_info ("/up", 3 * EACH, 3 * EACH_SAME);
+  check_info ("/other", EACH, EACH_SAME);
+  check_empty ("/");
+  check_pages (0, NESTED * EACH);
+  assert_int_equal (store_check (store), 0);
+  end ();
+
+  assert_int_equal (rmdir (path_of ("/up")), 0);
+  start ();
+  check_info ("/", 3 * EACH, 3 * EACH_SAME);
+  check_info ("/other", EACH, EACH_SAME);
+  end ();
+  assert_int_equal (rmdir (path_of ("/other")), 0);
+}
+
+/* What is not known, since an older server had it, or is nonsense, is counted
+ * for "/".
+ */
+static void
+test_nested_unknown (void **data)
+{
+  (void) data;
+  for (enum spoil spoil = SPOIL_OLDER; spoil <= SPOIL_LOOP; ++spoil) {
+    start_nested (spoil);
+    check_info ("/up", EACH, EACH_SAME);
+    check_info ("/", 2 * EACH, 2 * EACH_SAME);
+    check_pages (0, EACH);
+    check_pages (LEAF * EACH, 2 * EACH);
+    assert_int_equal (store_check (store), 0);
+    end ();
+    assert_int_equal (rmdir (path_of ("/up")), 0);
+  }
+}
+
 static int
 set_up (void **data)
 {
@@ -370,7 +510,8 @@ set_up (void **data)
                  "pool { limit = \"64M\" }\n"
                  "tier \"fast\" { prio = 1  codec = \"lz4\" }\n"
                  "tier \"dense\" { prio = 2  codec = \"zstd\" }\n"
-                 "cgroup \"/two\" { prio = 2 }\n");
+                 "cgroup \"/two\" { prio = 2 }\n"
+                 "cgroup \"/up\" { limit = \"1M\" }\n");
   assert_int_equal (fclose (file), 0);
   config = config_load (path, &error);
   assert_int_equal (unlink (path), 0);
@@ -386,7 +527,8 @@ static int
 tear_down (void **data)
 {
   static const char *const all[]
-      = { "/gone", "/two", "/empty", "/one", "/late", "/another", "" };
+      = { "/gone",        "/two",    "/empty",  "/one", "/late",  "/another",
+          "/up/mid/leaf", "/up/mid", "/up/sub", "/up",  "/other", "" };
 
   (void) data;
   close (memory);
@@ -401,10 +543,9 @@ int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_killed),
-    cmocka_unit_test (test_given_up),
-    cmocka_unit_test (test_lost),
-    cmocka_unit_test (test_damaged),
+    cmocka_unit_test (test_killed), cmocka_unit_test (test_given_up),
+    cmocka_unit_test (test_lost),   cmocka_unit_test (test_damaged),
+    cmocka_unit_test (test_nested), cmocka_unit_test (test_nested_unknown),
   };
 
   return cmocka_run_group_tests_name ("state-cgroups", tests, set_up,

@@ -138,7 +138,7 @@ test_command_by_size (void **state)
   assert_int_equal (rig_command (rig, &command).pages, 300);
   for (unsigned i = 0; i < 600; ++i)
     assert_int_equal (rig_where (rig, i), i % 2 ? 0 : RIG_MEMORY);
-  /* What it spared is young, and there. */
+  /* What it left is there. */
   command.least = 0;
   assert_int_equal (rig_command (rig, &command).pages, 300);
   assert_int_equal (rig_count (rig, 0, 600, 0), 600);
