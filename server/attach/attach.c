@@ -363,10 +363,11 @@ attachment_find (struct attachment *a, bool *swapped, struct why *why)
   if (swap_get_usage (a->disk.number, &usage, why) == -1)
     return -1;
   *swapped = usage.on && disk_owner (&a->disk) != 0;
-  if (usage.on || disk_owner (&a->disk) == 0
-      || strncmp (disk_backend (a->disk.index, backend), BACKEND_PREFIX,
-                  strlen (BACKEND_PREFIX))
-             != 0)
+  if (usage.on || disk_owner (&a->disk) == 0)
+    return 0;
+  if (disk_backend (a->disk.index, backend, why) == -1)
+    return -1;
+  if (strncmp (backend, BACKEND_PREFIX, strlen (BACKEND_PREFIX)) != 0)
     return 0;
   return attachment_detach (a, why);
 }
