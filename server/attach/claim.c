@@ -16,18 +16,14 @@ name (struct claim *claim, const char *socket)
   snprintf (claim->path, sizeof claim->path, "%s.supervisor", socket);
 }
 
-/* Who has it, if somebody has; one of another namespace has no number.  Where
- * it cannot be told somebody may: two would start a server each.
- */
+/* Who has it, if somebody has; one of another namespace has no number. */
 static bool
 find_holder (int fd, pid_t *process)
 {
   struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
   *process = 0;
-  if (fcntl (fd, F_GETLK, &whole) == -1)
-    return true;
-  if (whole.l_type == F_UNLCK)
+  if (fcntl (fd, F_GETLK, &whole) == -1 || whole.l_type == F_UNLCK)
     return false;
   *process = whole.l_pid;
   return true;
@@ -87,14 +83,14 @@ bool
 claim_is_taken (const char *socket)
 {
   struct claim claim;
-  bool taken;
+  bool taken = false;
   pid_t holder;
 
   name (&claim, socket);
   claim.fd = open (claim.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (claim.fd == -1)
-    return errno != ENOENT;
-  taken = find_holder (claim.fd, &holder);
-  close (claim.fd);
+  if (claim.fd != -1) {
+    taken = find_holder (claim.fd, &holder);
+    close (claim.fd);
+  }
   return taken;
 }

@@ -33,7 +33,7 @@
     "pthread_rwlock_trywrlock", "pthread_rwlock_unlock", "pthread_self",
     "pthread_setcancelstate", "pthread_sigmask", "putchar", "puts", "qsort",
     "sched_yield", "sigaction", "sigaddset", "sigemptyset", "sigfillset",
-    "sigprocmask", "snprintf", "strcat", "strchr", "strcmp", "strcpy",
+    "signal", "sigprocmask", "snprintf", "strcat", "strchr", "strcmp", "strcpy",
     "strcspn", "strerror", "strerrorname_np", "strlen", "strncmp", "strnlen",
     "strrchr", "strspn", "strstr", "strtok", "strtok_r", "strtol", "strtoul",
     "strtoull", "sysconf", "unsetenv", "usleep", "vfprintf", "vsnprintf",
