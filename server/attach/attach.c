@@ -135,8 +135,13 @@ attach_disk_of_server (const char *socket, struct why *why)
   if (fd == -1)
     return -2;
   if (backend_of (fd, socket, backend, why) == 0)
-    index = backend[0] ? disk_of_backend (&none, backend) : -1;
-  handshake_close (fd);
+    index = backend[0] ? disk_of_backend (&none, backend, why) : -1;
+  {
+    int saved_errno = errno;
+
+    handshake_close (fd);
+    errno = saved_errno;
+  }
   return index;
 }
 
@@ -149,7 +154,9 @@ check_not_attached (const struct attachment *a, int fd, struct why *why)
 
   if (backend_of (fd, a->options->socket, backend, why) == -1)
     return -1;
-  other = backend[0] ? disk_of_backend (&a->disk, backend) : -1;
+  other = backend[0] ? disk_of_backend (&a->disk, backend, why) : -1;
+  if (other == -2)
+    return -1;
   if (other != -1)
     return why_set (why, EBUSY,
                     "socket %s: the server is attached already, as "
@@ -330,10 +337,17 @@ attachment_detach (struct attachment *a, struct why *why)
     return -1;
   if (!usage.on && disk_owner (&a->disk) == 0)
     return why_set (why, EINVAL, "%s is not attached", a->disk.path);
-  if (!usage.on && disk_is_claimed (&a->disk))
-    return why_set (why, EBUSY,
-                    "%s is in use, but not as swap: unmount it first",
-                    a->disk.path);
+  if (!usage.on)
+    switch (disk_is_claimed (&a->disk, why)) {
+    case 0:
+      break;
+    case 1:
+      return why_set (why, EBUSY,
+                      "%s is in use, but not as swap: unmount it first",
+                      a->disk.path);
+    default:
+      return -1;
+    }
   if (usage.on && swap_off_disk (a, why) == -1)
     return -1;
   watch_disk_if_possible (a->options->control, a->disk.number, false);
@@ -349,10 +363,11 @@ attachment_find (struct attachment *a, bool *swapped, struct why *why)
   if (swap_get_usage (a->disk.number, &usage, why) == -1)
     return -1;
   *swapped = usage.on && disk_owner (&a->disk) != 0;
-  if (usage.on || disk_owner (&a->disk) == 0
-      || strncmp (disk_backend (a->disk.index, backend), BACKEND_PREFIX,
-                  strlen (BACKEND_PREFIX))
-             != 0)
+  if (usage.on || disk_owner (&a->disk) == 0)
+    return 0;
+  if (disk_backend (a->disk.index, backend, why) == -1)
+    return -1;
+  if (strncmp (backend, BACKEND_PREFIX, strlen (BACKEND_PREFIX)) != 0)
     return 0;
   return attachment_detach (a, why);
 }
@@ -365,9 +380,9 @@ check_same_pages (struct attachment *a, int fd, struct why *why)
   struct swap_usage usage;
 
   if (backend_of (fd, a->options->socket, found, why) == -1
-      || swap_get_usage (a->disk.number, &usage, why) == -1)
+      || swap_get_usage (a->disk.number, &usage, why) == -1
+      || disk_backend (a->disk.index, known, why) == -1)
     return -1;
-  disk_backend (a->disk.index, known);
   if (strncmp (known, BACKEND_PREFIX, strlen (BACKEND_PREFIX)) == 0
           ? strcmp (known, found) == 0
           : !usage.on || found[0] != '\0')
@@ -383,13 +398,18 @@ static int
 check_same_size (const struct attachment *a, uint64_t size, struct why *why)
 {
   char disk[HUMAN_ROOM], server[HUMAN_ROOM];
+  uint64_t needed;
 
-  if (disk_owner (&a->disk) == 0 || size >= disk_size (&a->disk))
+  if (disk_owner (&a->disk) == 0)
+    return 0;
+  if (disk_size (&a->disk, &needed, why) == -1)
+    return -1;
+  if (size >= needed)
     return 0;
   return why_set (why, ESTALE,
                   "socket %s: the server has %s, and %s was connected with %s",
                   a->options->socket, human_bytes (size, server), a->disk.path,
-                  human_bytes (disk_size (&a->disk), disk));
+                  human_bytes (needed, disk));
 }
 
 int
@@ -419,22 +439,26 @@ attachment_meet (struct attachment *a, struct why *why)
 }
 
 /* What a connected disk can be told anew; its backend is kept in TEXT. */
-static struct driver_connection
-times_of (const struct attachment *a, char text[DISK_BACKEND_ROOM])
+static int
+get_times (const struct attachment *a, char text[DISK_BACKEND_ROOM],
+           struct driver_connection *connection, struct why *why)
 {
-  return (struct driver_connection){
+  *connection = (struct driver_connection){
     .timeout = (uint64_t) a->options->timeout,
     .patience = (uint64_t) a->options->patience,
-    .backend = disk_backend (a->disk.index, text),
+    .backend = text,
   };
+  return disk_backend (a->disk.index, text, why);
 }
 
 int
 attachment_hurry (struct attachment *a, unsigned timeout, struct why *why)
 {
   char backend[DISK_BACKEND_ROOM];
-  struct driver_connection connection = times_of (a, backend);
+  struct driver_connection connection;
 
+  if (get_times (a, backend, &connection, why) == -1)
+    return -1;
   connection.timeout = timeout;
   return driver_set_times (&a->driver, a->disk.index, &connection, why);
 }
@@ -443,13 +467,15 @@ int
 attachment_reconnect (struct attachment *a, struct why *why)
 {
   char backend[DISK_BACKEND_ROOM];
-  const struct driver_connection connection = times_of (a, backend);
+  struct driver_connection connection;
   int count = 0;
   bool taken;
 
   if (disk_owner (&a->disk) == 0)
     return why_set (why, ENOTCONN, "%s is not connected: attach it",
                     a->disk.path);
+  if (get_times (a, backend, &connection, why) == -1)
+    return -1;
   for (;;) {
     if (attachment_meet (a, why) == -1
         || driver_reconnect (&a->driver, a->disk.index, &connection, a->spare,

@@ -87,14 +87,25 @@ read_line (const char *path, char *text, size_t room)
   int fd = open (path, O_RDONLY | O_CLOEXEC);
   ssize_t length;
 
+  int saved_errno;
+
   text[0] = '\0';
   if (fd == -1)
     return false;
   length = read (fd, text, room - 1);
+  saved_errno = errno;
   close (fd);
+  errno = saved_errno;
   text[length > 0 ? length : 0] = '\0';
   text[strcspn (text, "\n")] = '\0';
-  return true;
+  return length >= 0;
+}
+
+/* The kernel has no such file: what it would tell is not so. */
+static bool
+is_not_there (void)
+{
+  return errno == ENOENT || errno == ENODEV;
 }
 
 long
@@ -104,20 +115,22 @@ disk_owner (const struct disk *disk)
   long owner;
 
   snprintf (path, sizeof path, "/sys/block/nbd%u/pid", disk->index);
-  if (!read_line (path, text, sizeof text))
+  if (!read_line (path, text, sizeof text) && is_not_there ())
     return 0;
   owner = strtol (text, NULL, 10);
   return owner > 0 ? owner : 1; /* one of another namespace has no number */
 }
 
-uint64_t
-disk_size (const struct disk *disk)
+int
+disk_size (const struct disk *disk, uint64_t *bytes, struct why *why)
 {
   char path[64], text[32];
 
   snprintf (path, sizeof path, "/sys/block/nbd%u/size", disk->index);
-  return read_line (path, text, sizeof text) ? strtoull (text, NULL, 10) * 512
-                                             : 0;
+  if (!read_line (path, text, sizeof text))
+    return why_set (why, errno, "%s: %s", path, strerror (errno));
+  *bytes = strtoull (text, NULL, 10) * 512;
+  return 0;
 }
 
 long
@@ -131,44 +144,64 @@ disk_timeout (const struct disk *disk)
                                              : 0;
 }
 
-const char *
-disk_backend (unsigned index, char text[DISK_BACKEND_ROOM])
+int
+disk_backend (unsigned index, char text[DISK_BACKEND_ROOM], struct why *why)
 {
   char path[64];
 
   snprintf (path, sizeof path, "/sys/block/nbd%u/backend", index);
-  read_line (path, text, DISK_BACKEND_ROOM);
-  return text;
+  if (read_line (path, text, DISK_BACKEND_ROOM) || is_not_there ())
+    return 0;
+  return why_set (why, errno, "%s: %s", path, strerror (errno));
 }
 
 int
-disk_of_backend (const struct disk *disk, const char *backend)
+disk_of_backend (const struct disk *disk, const char *backend, struct why *why)
 {
   char other[DISK_BACKEND_ROOM];
   const struct dirent *entry;
   DIR *directory = opendir ("/sys/block");
   int found = -1;
 
-  if (!directory)
-    return -1;
-  while (found == -1 && (entry = readdir (directory))) {
+  if (!directory) {
+    why_set (why, errno, "/sys/block: %s", strerror (errno));
+    return -2;
+  }
+  for (errno = 0; found == -1 && (entry = readdir (directory)); errno = 0) {
     int index = index_of (entry->d_name);
 
-    if (index != -1 && (unsigned) index != disk->index
-        && strcmp (disk_backend ((unsigned) index, other), backend) == 0)
+    if (index == -1 || (unsigned) index == disk->index)
+      continue;
+    if (disk_backend ((unsigned) index, other, why) == -1)
+      found = -2;
+    else if (strcmp (other, backend) == 0)
       found = index;
   }
-  closedir (directory);
+  if (found == -1 && errno != 0) {
+    why_set (why, errno, "/sys/block: %s", strerror (errno));
+    found = -2;
+  }
+  {
+    int saved_errno = errno;
+
+    closedir (directory);
+    errno = saved_errno;
+  }
   return found;
 }
 
-bool
-disk_is_claimed (const struct disk *disk)
+int
+disk_is_claimed (const struct disk *disk, struct why *why)
 {
   int fd = open (disk->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 
-  if (fd == -1)
-    return errno == EBUSY;
-  close (fd);
-  return false;
+  if (fd != -1) {
+    close (fd);
+    return 0;
+  }
+  if (errno == EBUSY)
+    return 1;
+  if (is_not_there () || errno == ENXIO)
+    return 0;
+  return why_set (why, errno, "%s: %s", disk->path, strerror (errno));
 }

@@ -94,10 +94,11 @@ put_connection (struct nl_msg *message, const struct driver_connection *c)
   if (nla_put_u64 (message, NBD_ATTR_TIMEOUT, c->timeout) < 0
       || nla_put_u64 (message, NBD_ATTR_DEAD_CONN_TIMEOUT, c->patience) < 0)
     return -1;
-  return c->backend[0] == '\0'
-             ? 0
-             : nla_put_string (message, NBD_ATTR_BACKEND_IDENTIFIER,
-                               c->backend);
+  if (c->backend[0] == '\0')
+    return 0;
+  return nla_put_string (message, NBD_ATTR_BACKEND_IDENTIFIER, c->backend) < 0
+             ? -1
+             : 0;
 }
 
 /* Sends and frees the message, and waits for the answer. */
@@ -154,7 +155,8 @@ driver_connect (struct driver *driver, unsigned index,
 }
 
 /* The driver answers the same whether it used the socket or not.  But it gives
- * its own timeout to one that it uses.
+ * its own timeout to one that it uses.  One that cannot be told of is given up:
+ * it must not be given to the driver twice.
  */
 static bool
 is_taken (int fd)
@@ -162,7 +164,8 @@ is_taken (int fd)
   struct timeval timeout = { 0, 0 };
   socklen_t length = sizeof timeout;
 
-  getsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &length);
+  if (getsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &length) == -1)
+    return true;
   return timeout.tv_sec != 0 || timeout.tv_usec != 0;
 }
 

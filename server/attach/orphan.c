@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -50,8 +51,16 @@ orphan_start (void (*become) (const void *opaque), const void *opaque,
   if (process == 0)
     return why_set (why, ECHILD, "no process can be started");
   fd = (int) syscall (SYS_pidfd_open, process, 0);
-  if (fd == -1)
-    return why_set (why, ECHILD, "the server ended at once");
+  if (fd == -1) {
+    int error = errno;
+
+    if (error == ESRCH)
+      return why_set (why, ECHILD, "the server ended at once");
+    /* What cannot be looked after is not left running. */
+    kill (process, SIGKILL);
+    return why_set (why, error, "process %d: %s", (int) process,
+                    strerror (error));
+  }
   fcntl (fd, F_SETFD, FD_CLOEXEC);
   return fd;
 }

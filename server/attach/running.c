@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach/orphan.h"
@@ -104,6 +105,36 @@ open_plugin (pid_t process)
 
 /* ---- the one that runs ---- */
 
+#define OPEN_FILE "/proc/self/fd/"
+#define REMOVED " (deleted)"
+
+/* One that was started again by running_start has its plugin as an open file,
+ * which only says something to itself.  Whoever comes next is given its path.
+ */
+static void
+name_plugin (struct running *r)
+{
+  char link[64];
+  size_t tail = sizeof REMOVED - 1;
+
+  for (unsigned i = 1; r->argv && r->argv[0] && r->argv[i]; ++i) {
+    ssize_t n;
+
+    if (strncmp (r->argv[i], OPEN_FILE, sizeof OPEN_FILE - 1) != 0)
+      continue;
+    snprintf (link, sizeof link, "/proc/%d/fd/%.20s", (int) r->process,
+              r->argv[i] + sizeof OPEN_FILE - 1);
+    n = readlink (link, r->plugin_path, sizeof r->plugin_path - 1);
+    if (n <= 0)
+      return;
+    r->plugin_path[n] = '\0';
+    if ((size_t) n > tail && strcmp (r->plugin_path + n - tail, REMOVED) == 0)
+      r->plugin_path[(size_t) n - tail] = '\0';
+    r->argv[i] = r->plugin_path;
+    return;
+  }
+}
+
 static int
 find_process (const char *control, pid_t *process, struct why *why)
 {
@@ -141,6 +172,7 @@ running_find (struct running *r, const char *control, struct why *why)
   r->words = read_strings (r->process, "cmdline", &length);
   r->variables = read_strings (r->process, "environ", &variables);
   r->argv = r->words ? split_strings (r->words, length) : NULL;
+  name_plugin (r);
   r->environment
       = r->variables ? split_strings (r->variables, variables) : NULL;
   r->directory = open_of (r->process, "cwd", O_PATH | O_DIRECTORY);
@@ -284,12 +316,30 @@ copy_words (const struct running *r, unsigned room)
   return copy;
 }
 
+/* Until FD can be read from, or has ended.  An interruption is no answer. */
+static bool
+wait_for (int fd, int milliseconds)
+{
+  struct pollfd what = { .fd = fd, .events = POLLIN };
+  struct timespec begin, now;
+  long left = milliseconds;
+  int r;
+
+  clock_gettime (CLOCK_MONOTONIC, &begin);
+  while ((r = poll (&what, 1, (int) left)) == -1 && errno == EINTR) {
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    left = milliseconds - (now.tv_sec - begin.tv_sec) * 1000;
+    if (left < 0)
+      left = 0;
+  }
+  return r == 1;
+}
+
 /* The answer to --dump-plugin with the same words, into TEXT. */
 static int
 dump (const struct running *r, char text[ANSWER_ROOM], struct why *why)
 {
   char **words = copy_words (r, 1);
-  struct pollfd answer;
   size_t length = 0;
   int ends[2];
   pid_t child;
@@ -310,8 +360,7 @@ dump (const struct running *r, char text[ANSWER_ROOM], struct why *why)
   }
   close (ends[1]);
   free (words);
-  answer = (struct pollfd){ .fd = ends[0], .events = POLLIN };
-  while (child != -1 && poll (&answer, 1, ANSWER_PATIENCE) == 1
+  while (child != -1 && wait_for (ends[0], ANSWER_PATIENCE)
          && (n = read (ends[0], text + length, ANSWER_ROOM - 1 - length)) > 0)
     length += (size_t) n;
   text[length] = '\0';
@@ -378,13 +427,11 @@ running_ask_successor (struct running *r, struct why *why)
 int
 running_end (struct running *r, struct why *why)
 {
-  struct pollfd ended = { .fd = r->pidfd, .events = POLLIN };
-
   if (syscall (SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0) == -1
       && errno != ESRCH)
     return why_set (why, errno, "process %d: %s", (int) r->process,
                     strerror (errno));
-  if (poll (&ended, 1, END_PATIENCE) != 1)
+  if (!wait_for (r->pidfd, END_PATIENCE))
     return why_set (why, EBUSY,
                     "process %d was killed and does not end: it waits for a "
                     "device; dmesg may tell more",
@@ -436,7 +483,7 @@ running_start (const struct running *r, bool same, struct why *why)
     return why_set (why, ENOENT,
                     "the program that ran cannot be opened any more");
   }
-  snprintf (plugin, sizeof plugin, "/proc/self/fd/%d", r->plugin);
+  snprintf (plugin, sizeof plugin, OPEN_FILE "%d", r->plugin);
   for (unsigned i = 1; same && words[i]; ++i)
     if (is_plugin (words[i])) {
       words[i] = plugin;

@@ -19,6 +19,7 @@ struct running {
   int directory;       /* its working directory */
   int program, plugin; /* open files of both, even if removed; or -1 */
   int messages;        /* where it writes them, or -1 */
+  char plugin_path[4096]; /* of it, if the command line names the open file */
   char version[32];    /* of the one that is installed */
 };
 

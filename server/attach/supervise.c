@@ -81,8 +81,8 @@ now (void)
 }
 
 /* A terminal or a reader of our messages that is gone is no reason to end. */
-static void
-take_signals (struct supervisor *s)
+static int
+take_signals (struct supervisor *s, struct why *why)
 {
   sigset_t set;
 
@@ -94,6 +94,11 @@ take_signals (struct supervisor *s)
   sigaddset (&set, SIGTERM);
   sigprocmask (SIG_BLOCK, &set, &s->before);
   s->signals = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (s->signals != -1)
+    return 0;
+  why_set (why, errno, "signalfd: %s", strerror (errno));
+  sigprocmask (SIG_SETMASK, &s->before, NULL);
+  return -1;
 }
 
 /* Tell systemd, if it is there, that the swap is on. */
@@ -363,7 +368,13 @@ supervise (const char *path, const struct options *options, struct why *why)
     return -1;
   }
   attach_protect ();
-  take_signals (&s);
+  if (take_signals (&s, why) == -1) {
+    saved_errno = errno;
+    attachment_close (&s.a);
+    claim_release (&s.claim);
+    errno = saved_errno;
+    return -1;
+  }
   r = begin (&s, why);
   if (r == 0) {
     notify_ready ();

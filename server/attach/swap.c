@@ -131,8 +131,10 @@ swap_on (const char *path, int priority, struct why *why)
   }
 }
 
-/* A line of /proc/swaps: a path with spaces as \040, then sizes in KiB. */
-static void
+/* A line of /proc/swaps: a path with spaces as \040, then sizes in KiB.  -1 if
+ * it cannot be told whether it is the disk's.
+ */
+static int
 take_line (char *line, dev_t number, struct swap_usage *usage)
 {
   char *path = strtok (line, " \t"), *size, *used;
@@ -141,39 +143,60 @@ take_line (char *line, dev_t number, struct swap_usage *usage)
 
   if (!path || path[0] != '/' || !strtok (NULL, " \t")
       || !(size = strtok (NULL, " \t")) || !(used = strtok (NULL, " \t")))
-    return;
+    return 0;
   all = strtoull (size, NULL, 10) << 10;
   taken = strtoull (used, NULL, 10) << 10;
-  if (stat (path, &status) == 0 && S_ISBLK (status.st_mode)
-      && status.st_rdev == number) {
+  if (stat (path, &status) == -1) {
+    if (errno != ENOENT)
+      return -1;
+    status.st_mode = 0; /* a file that was removed, or is not seen from here */
+  }
+  if (S_ISBLK (status.st_mode) && status.st_rdev == number) {
     usage->on = true;
     usage->used = taken;
   }
   else
     usage->elsewhere += all > taken ? all - taken : 0;
+  return 0;
+}
+
+/* TAKE each line of PATH; all of them, for one that is missing would tell that
+ * the disk is not swapped on.
+ */
+static int
+each_line (const char *path,
+           int (*take) (char *line, dev_t number, struct swap_usage *usage),
+           dev_t number, struct swap_usage *usage, struct why *why)
+{
+  static char line[4352]; /* a path can be long */
+  FILE *file = fopen (path, "re");
+  int code = file ? 0 : errno;
+
+  while (code == 0 && fgets (line, sizeof line, file))
+    code = take (line, number, usage) == -1 ? errno : 0;
+  if (code == 0 && ferror (file))
+    code = EIO;
+  if (file)
+    fclose (file);
+  return code == 0 ? 0 : why_set (why, code, "%s: %s", path, strerror (code));
+}
+
+static int
+take_memory (char *line, dev_t number, struct swap_usage *usage)
+{
+  (void) number;
+  if (sscanf (line, "MemAvailable: %" SCNu64, &usage->memory_free) == 1)
+    usage->memory_free <<= 10;
+  return 0;
 }
 
 int
 swap_get_usage (dev_t number, struct swap_usage *usage, struct why *why)
 {
-  static char line[4352]; /* a path can be long */
-  FILE *file;
-
   *usage = (struct swap_usage){ .on = false };
-  file = fopen ("/proc/swaps", "re");
-  if (!file)
-    return why_set (why, errno, "/proc/swaps: %s", strerror (errno));
-  while (fgets (line, sizeof line, file))
-    take_line (line, number, usage);
-  fclose (file);
-  file = fopen ("/proc/meminfo", "re");
-  if (!file)
-    return why_set (why, errno, "/proc/meminfo: %s", strerror (errno));
-  while (fgets (line, sizeof line, file))
-    if (sscanf (line, "MemAvailable: %" SCNu64, &usage->memory_free) == 1)
-      usage->memory_free <<= 10;
-  fclose (file);
-  return 0;
+  if (each_line ("/proc/swaps", take_line, number, usage, why) == -1)
+    return -1;
+  return each_line ("/proc/meminfo", take_memory, number, usage, why);
 }
 
 uint64_t

@@ -86,7 +86,11 @@ check_others (struct why *why)
   for (unsigned index = 0; index < MOST_DISKS; ++index) {
     const struct disk disk = { .index = index };
 
-    if (disk_owner (&disk) != 0 && disk_backend (index, backend)[0] == '\0')
+    if (disk_owner (&disk) == 0)
+      continue;
+    if (disk_backend (index, backend, why) == -1)
+      return -1;
+    if (backend[0] == '\0')
       return why_set (why, EINVAL,
                       "/dev/nbd%u was not connected by attach, and may be of "
                       "this server: name the disk, /dev/nbdN, that is",

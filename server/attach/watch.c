@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
@@ -23,8 +24,14 @@ watch_disk (const char *control, dev_t number, bool on, struct why *why)
   snprintf (disk, sizeof disk, "%u:%u", major (number), minor (number));
   if (ask_open (&server, control, why) == -1)
     return -1;
-  setsockopt (server.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  result = ask (&server, words, why);
+  if (setsockopt (server.fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+                  sizeof patience)
+      == -1) {
+    why_set (why, errno, "socket %s: %s", control, strerror (errno));
+    result = NULL;
+  }
+  else
+    result = ask (&server, words, why);
   if (!result) {
     int error = errno;
 

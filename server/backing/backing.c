@@ -164,7 +164,10 @@ backing_open (const struct backing_options *options,
     r = file_open (options, &backing->fd, &backing->kind, &size, error);
     if (r == 0) {
       backing->may_block = file_may_block (backing->fd, backing->kind);
-      backing->identity = file_identity (backing->fd);
+      r = file_identity (backing->fd, &backing->identity);
+      if (r == -1)
+        refuse (error, errno, "backing %s: %s: %s", options->name,
+                options->path, strerror (errno));
     }
   }
   if (r == 0)

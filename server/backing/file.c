@@ -185,19 +185,19 @@ file_open (const struct backing_options *options, int *fd,
   return 0;
 }
 
-struct backing_identity
-file_identity (int fd)
+int
+file_identity (int fd, struct backing_identity *identity)
 {
-  struct backing_identity identity = { 0, 0 };
   struct stat st;
 
-  if (fstat (fd, &st) == 0) {
-    if (S_ISBLK (st.st_mode))
-      identity.device = st.st_rdev;
-    else
-      identity.inode = st.st_ino;
-  }
-  return identity;
+  if (fstat (fd, &st) == -1)
+    return -1;
+  *identity = (struct backing_identity){ 0, 0 };
+  if (S_ISBLK (st.st_mode))
+    identity->device = st.st_rdev;
+  else
+    identity->inode = st.st_ino;
+  return 0;
 }
 
 /* Is it what it was, and as large? */

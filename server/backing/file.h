@@ -21,8 +21,8 @@ extern int file_open (const struct backing_options *options, int *fd,
 extern int file_reattach (const struct backing_options *options, int *fd,
                           char **error);
 
-/* Which file or device that is. */
-extern struct backing_identity file_identity (int fd);
+/* Which file or device that is.  -1 with errno. */
+extern int file_identity (int fd, struct backing_identity *identity);
 
 /* Bytes of the device; of a file, how long it is now. */
 extern int64_t file_length (int fd, enum backing_kind kind);

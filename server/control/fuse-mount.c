@@ -95,15 +95,17 @@ end_stale (const char *directory, char **error)
   return 0;
 }
 
-static bool
+/* 1 or 0; -1 with errno. */
+static int
 is_empty (DIR *folder)
 {
   const struct dirent *entry;
 
+  errno = 0;
   while ((entry = readdir (folder)))
     if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-      return false;
-  return true;
+      return 0;
+  return errno ? -1 : 1;
 }
 
 int
@@ -111,7 +113,7 @@ mount_check (const char *directory, char **error)
 {
   struct statfs system;
   DIR *folder;
-  bool empty;
+  int empty, code;
 
   *error = NULL;
   if (directory[0] != '/')
@@ -120,14 +122,17 @@ mount_check (const char *directory, char **error)
     return -1;
   folder = opendir (directory);
   if (!folder) {
-    int code = errno;
-
+    code = errno;
     return refuse (error, code, "the FUSE tree cannot be at %s: %s%s",
                    directory, strerror (code),
                    code == ENOENT ? "; make this folder first" : "");
   }
   empty = is_empty (folder);
+  code = errno;
   closedir (folder);
+  if (empty == -1)
+    return refuse (error, code, "the FUSE tree cannot be at %s: %s", directory,
+                   strerror (code));
   if (empty)
     return 0;
   if (statfs (directory, &system) == 0 && system.f_type == FUSE_MAGIC)

@@ -194,6 +194,13 @@ start_store (struct device *device)
                device->config->state);
       return -1;
     }
+    if (options.state && errno != ENOMEM) {
+      message (MESSAGE_ERROR,
+               "pool.state: %s cannot be mapped: %m; the pages in it are as "
+               "they were",
+               device->config->state);
+      return -1;
+    }
     message (MESSAGE_ERROR,
              "no address space for a device of %llu bytes: %m; give a smaller "
              "size",

@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "store/region.h"
@@ -89,8 +90,15 @@ region_populate (void *start, size_t length)
     errno = ENOMEM;
     return -1;
   }
-  for (volatile char *byte = start; byte < (char *) start + length;
-       byte += MEMORY_PAGE)
-    *byte = 0;
+  /* An older kernel: by writing what is there, which others may be writing to:
+   * slot words of a state that was taken over, for one.
+   */
+  for (char *p = start; p < (char *) start + length; p += MEMORY_PAGE) {
+    _Atomic unsigned char *byte = (_Atomic unsigned char *) p;
+    unsigned char now = atomic_load_explicit (byte, memory_order_relaxed);
+
+    while (!atomic_compare_exchange_weak (byte, &now, now))
+      ;
+  }
   return 0;
 }

@@ -59,18 +59,20 @@ _Static_assert(STORE_CGROUPS * sizeof (uint16_t) <= HEADER_ROOM - PARENTS_AT,
   "DIRECTORY' (Linux 6.4 or later) or 'mount -t ramfs -o mode=0700 tierswap "  \
   "DIRECTORY'"
 
-/* Is the tmpfs of DEVICE mounted with noswap?  /proc tells by device. */
-static bool
+/* Is the tmpfs of DEVICE mounted with noswap?  /proc tells by device.  -1 with
+ * errno: it does not tell.
+ */
+static int
 mounted_noswap (dev_t device)
 {
   FILE *mounts = fopen ("/proc/self/mountinfo", "re");
   char *line = NULL, *options;
   size_t room = 0;
   unsigned major, minor;
-  bool found = false;
+  bool found = false, failed;
 
   if (!mounts)
-    return false;
+    return -1;
   while (!found && getline (&line, &room, mounts) != -1) {
     if (sscanf (line, "%*d %*d %u:%u", &major, &minor) != 2
         || makedev (major, minor) != device)
@@ -85,9 +87,12 @@ mounted_noswap (dev_t device)
          option = strtok (NULL, ","))
       found |= strcmp (option, "noswap") == 0;
   }
+  failed = !found && ferror (mounts);
   free (line);
   fclose (mounts);
-  return found;
+  if (failed)
+    errno = EIO;
+  return failed ? -1 : found;
 }
 
 /* Is what FD is on memory that is never swapped out? */
@@ -96,6 +101,7 @@ check_memory (int fd, const char *path, char **error)
 {
   struct statfs fs;
   struct stat st;
+  int noswap;
 
   if (fstatfs (fd, &fs) == -1 || fstat (fd, &st) == -1)
     return refuse (error, errno, "pool.state: %s: %s", path, strerror (errno));
@@ -103,7 +109,13 @@ check_memory (int fd, const char *path, char **error)
   case RAMFS_MAGIC:
     return 0;
   case TMPFS_MAGIC:
-    if (mounted_noswap (st.st_dev))
+    noswap = mounted_noswap (st.st_dev);
+    if (noswap == -1)
+      return refuse (error, errno,
+                     "pool.state: how the file system of %s is mounted cannot "
+                     "be told: /proc/self/mountinfo: %s",
+                     path, strerror (errno));
+    if (noswap)
       return 0;
     return refuse (
         error, ENOTSUP,
@@ -167,7 +179,7 @@ state_check (const char *path, char **error)
     fd = open (dirname (copy), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
     free (copy);
   }
-  else if (fd != -1 && (fstat (fd, &st) == -1 || !S_ISREG (st.st_mode))) {
+  else if (fd != -1 && fstat (fd, &st) == 0 && !S_ISREG (st.st_mode)) {
     close (fd);
     return refuse (error, EINVAL, "pool.state: %s is not a regular file", path);
   }
@@ -331,6 +343,27 @@ write_header (int fd, uint64_t size)
   return 0;
 }
 
+/* What begins every state. */
+static int
+read_at_start (int fd, void *header, size_t length, const char *path,
+               char **error)
+{
+  ssize_t n;
+
+  do
+    n = pread (fd, header, length, 0);
+  while (n == -1 && errno == EINTR);
+  if (n == -1)
+    return refuse (error, errno, "pool.state: cannot read %s: %s", path,
+                   strerror (errno));
+  if ((size_t) n != length)
+    return refuse (error, EINVAL,
+                   "pool.state: %s is not a state of tierswap; name another "
+                   "file",
+                   path);
+  return 0;
+}
+
 static int
 read_header (struct state *state, uint64_t size, char **error)
 {
@@ -360,11 +393,8 @@ read_header (struct state *state, uint64_t size, char **error)
                      state->path, strerror (errno));
     return 0;
   }
-  if (pread (state->fd, &header, length, 0) != (ssize_t) length)
-    return refuse (error, EINVAL,
-                   "pool.state: %s is not a state of tierswap; name another "
-                   "file",
-                   state->path);
+  if (read_at_start (state->fd, &header, length, state->path, error) == -1)
+    return -1;
   if (check_header (state->path, &header, size, error) == -1)
     return -1;
   state->found = true;
@@ -376,7 +406,6 @@ state_look (const char *path, uint64_t size, pid_t *owner, char **error)
 {
   struct state_header header = { .version = 0 };
   size_t length = offsetof (struct state_header, backings);
-  ssize_t n;
   int fd, r;
 
   if (state_check (path, error) == -1)
@@ -385,12 +414,8 @@ state_look (const char *path, uint64_t size, pid_t *owner, char **error)
   if (fd == -1)
     return refuse (error, errno, "pool.state: cannot open %s: %s", path,
                    strerror (errno));
-  n = pread (fd, &header, length, 0);
-  if (n != (ssize_t) length)
-    r = refuse (error, EINVAL,
-                "pool.state: %s is not a state of tierswap; name another file",
-                path);
-  else
+  r = read_at_start (fd, &header, length, path, error);
+  if (r == 0)
     r = check_header (path, &header, size, error);
   *owner = (pid_t) atomic_load (&header.owner);
   close (fd);
@@ -444,8 +469,10 @@ state_open (const char *path, uint64_t size, struct state **state, char **error)
                    strerror (errno));
   /* It may have been another one when it was looked at. */
   if (check_memory (fd, path, error) == -1) {
+    int saved_errno = errno;
+
     close (fd);
-    errno = ENOTSUP;
+    errno = saved_errno;
     return -1;
   }
   return state_open_file (fd, path, size, state, error);

@@ -65,7 +65,7 @@ store_create (const struct store_options *options, struct store **result)
 {
   struct store *store;
   uint32_t frames = arena_capacity (options->pool_limit);
-  int cgroups;
+  int cgroups, state_code = 0;
 
   if (!options_valid (options)) {
     state_close (options->state);
@@ -93,7 +93,9 @@ store_create (const struct store_options *options, struct store **result)
   store->owners = region_reserve (STORE_OWNERS * sizeof *store->owners);
   store->same = region_reserve (SLOT_CGROUPS * sizeof *store->same);
   cgroups = cgroup_create (store);
-  if ((store->state && state_map (store->state, frames) == -1)
+  if (store->state && state_map (store->state, frames) == -1)
+    state_code = errno;
+  if (state_code != 0
       || slots_create (&store->slots, options->size / PAGE_BYTES,
                        &store->arena.keeper, store->state)
              == -1
@@ -104,10 +106,8 @@ store_create (const struct store_options *options, struct store **result)
       || segments_create (&store->segments, SEGMENTS_MOST, store->state) == -1
       || !store->owners || !store->same || cgroups == -1
       || cleaner_create (store) == -1) {
-    int code = errno == EUCLEAN ? EUCLEAN : ENOMEM;
-
     store_free (store);
-    errno = code;
+    errno = state_code ? state_code : ENOMEM;
     return -1;
   }
   *result = store;

@@ -3,114 +3,98 @@
  * own.  What must come of it is a clean error, a retry or a fallback: no crash,
  * nothing that hangs, all that was acknowledged is right, a request that failed
  * works when it is sent again, and what was taken (memory, mappings,
- * descriptors, threads) is given back.
+ * descriptors, threads, mounts) is given back.
  *
- * usage: fault-matrix [SCENARIO [SITE]]      SITE such as listener.c:227
+ * usage: fault-matrix [SCENARIO|guest [SITE]]      SITE such as listener.c:227
  *
  * Each scenario is run first to see which call sites it comes to; a site is
  * tried in the first scenario that does.  The table of sites, faults and
- * outcomes is printed and kept in tests/faults/fault-matrix.txt.
+ * outcomes is printed and kept in tests/faults/fault-matrix.txt, with the call
+ * sites that the program has and that never failed.
  */
 #include <config.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "call-sites.h"
 #include "faults.h"
-#include "pages.h"
-#include "store/codec.h"
+#include "report.h"
+#include "scenario.h"
 #include "tierswap.h"
+#include "workload.h"
 
-#define PAGES 320
-#define REQUEST 16       /* pages */
-#define HANG 100         /* seconds after which a run counts as hung */
+#define HANG 100         /* seconds after which a phase counts as hung */
 #define RETRY_SECONDS 40 /* that a request is tried again */
-#define RETRY_PAUSE 20   /* milliseconds */
+#define RETRY_PAUSE 5    /* milliseconds */
 #define DESCRIPTORS 1024
 
 extern char **environ;
 
-/* What came of a run; shared with its process. */
-struct result {
-  bool ended;        /* it came to its end */
-  char refused[16];  /* what of making or starting the device was */
-  int error;         /* of the first thing that failed */
-  unsigned requests; /* that failed once */
-  unsigned commands; /* likewise */
-  char what[64];     /* the first that did */
-  uintptr_t held_at; /* the site whose memory was not given back */
-  char bad[160];     /* what must not be */
-  char message[200]; /* the last one said */
+struct result *result;
+char folder[64] = "/tmp/tierswap-faults-XXXXXX";
+bool own_mounts;
+const char *build_folder;
+
+static const struct scenario *const scenarios[] = {
+  &device_life,    &device_threads,   &device_commands,  &device_remote,
+  &device_changes, &device_cgroups,   &state_made,       &state_taken_over,
+  &fuse_tree,      &fuse_stale,       &plugin_exports,   &attach_upgrade,
+  &attach_disk,    &attach_reconnect, &attach_supervise,
 };
+#define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
-static struct result *result;
-static char folder[] = "/tmp/tierswap-faults-XXXXXX";
-static char conf[64], control[64], server_socket[64], tierswapctl[512];
-static struct tierswap *device;
-static bool remote;
+/* ---- what scenarios are given ---- */
 
-static void
+const char *
+in_folder (const char *name, char path[128])
+{
+  snprintf (path, 128, "%s/%.40s", folder, name);
+  return path;
+}
+
+void
 bad (const char *what)
 {
   if (!result->bad[0])
     snprintf (result->bad, sizeof result->bad, "%s", what);
 }
 
-static void
-note_message (enum tierswap_message_kind kind, const char *text)
+void
+note_message (const char *text)
 {
-  (void) kind;
   snprintf (result->message, sizeof result->message, "%s", text);
 }
 
 static void
-pause_a_moment (void)
+take_message (enum tierswap_message_kind kind, const char *text)
 {
-  nanosleep (&(struct timespec){ 0, RETRY_PAUSE * 1000000 }, NULL);
+  (void) kind;
+  note_message (text);
 }
 
-/* ---- the workload ---- */
-
-static struct {
-  enum page_kind kind;
-  uint64_t seed;
-} pages[PAGES];
-
-enum kind { READ, WRITE, TRIM, ZERO, PATCH };
-
-static int
-request (enum kind kind, unsigned first, unsigned count, void *buffer)
+void
+refused (const char *what)
 {
-  uint64_t offset = (uint64_t) first * PAGE_BYTES;
-  size_t bytes = (size_t) count * PAGE_BYTES;
-
-  switch (kind) {
-  case READ:
-    return tierswap_read (device, buffer, bytes, offset);
-  case WRITE:
-    return tierswap_write (device, buffer, bytes, offset);
-  case TRIM:
-    return tierswap_trim (device, bytes, offset);
-  case ZERO:
-    return tierswap_zero (device, bytes, offset, false);
-  case PATCH:
-    return tierswap_write (device, buffer, 8, offset);
-  }
-  return -1;
+  snprintf (result->refused, sizeof result->refused, "%s", what);
+  result->error = errno;
+  if (!result->message[0] && errno != ENOMEM)
+    bad ("refused without a word");
 }
 
-static void
+void
 failed (unsigned *counter, const char *what)
 {
   if (!result->what[0]) {
@@ -120,265 +104,34 @@ failed (unsigned *counter, const char *what)
   ++*counter;
 }
 
-/* Send it, again if it fails: it must work in the end. */
-static void
-insist (enum kind kind, unsigned first, unsigned count, void *buffer)
+void
+pause_a_moment (void)
 {
-  static const char *const words[]
-      = { "read", "write", "trim", "zero", "write of a part" };
-
-  for (unsigned tries = 0; request (kind, first, count, buffer) == -1;
-       ++tries) {
-    if (tries == 0)
-      failed (&result->requests, words[kind]);
-    if (tries == RETRY_SECONDS * 1000 / RETRY_PAUSE) {
-      bad ("a request fails for ever");
-      return;
-    }
-    pause_a_moment ();
-  }
+  nanosleep (&(struct timespec){ 0, RETRY_PAUSE * 1000000 }, NULL);
 }
 
-static void
-write_pages (unsigned first, unsigned count)
+bool
+worth_another_try (unsigned *tries)
 {
-  static unsigned char buffer[REQUEST * PAGE_BYTES];
-  static uint64_t seed;
-
-  for (; count > 0; first += REQUEST, count -= REQUEST) {
-    for (unsigned i = 0; i < REQUEST; ++i) {
-      pages[first + i].kind = (enum page_kind) (++seed % PAGE_KINDS);
-      pages[first + i].seed = seed;
-      page_make (buffer + i * PAGE_BYTES, pages[first + i].kind, seed);
-    }
-    insist (WRITE, first, REQUEST, buffer);
-  }
+  pause_a_moment ();
+  return ++*tries < RETRY_SECONDS * 1000 / RETRY_PAUSE;
 }
 
-static void
-check_pages (void)
+void
+settled (void)
 {
-  static unsigned char buffer[REQUEST * PAGE_BYTES], expected[PAGE_BYTES];
-
-  for (unsigned first = 0; first < PAGES; first += REQUEST) {
-    insist (READ, first, REQUEST, buffer);
-    for (unsigned i = 0; i < REQUEST; ++i) {
-      page_make (expected, pages[first + i].kind, pages[first + i].seed);
-      if (memcmp (expected, buffer + i * PAGE_BYTES, PAGE_BYTES) != 0)
-        bad ("a page is wrong");
-    }
-  }
+  if (atomic_load (&faults->listening))
+    atomic_store (&faults->scenario, 0);
 }
 
-static void
-forget_pages (unsigned first, unsigned count)
+void
+end_as_killed (void)
 {
-  for (unsigned i = first; i < first + count; ++i)
-    pages[i].kind = PAGE_ZERO;
+  result->killed = true;
+  _exit (EXIT_SUCCESS);
 }
 
-static bool
-run_tierswapctl (char *const words[])
-{
-  posix_spawn_file_actions_t actions;
-  pid_t pid;
-  int status = -1, r;
-
-  posix_spawn_file_actions_init (&actions);
-  posix_spawn_file_actions_addopen (&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen (&actions, 2, "/dev/null", O_WRONLY, 0);
-  r = posix_spawn (&pid, tierswapctl, &actions, NULL, words, environ);
-  posix_spawn_file_actions_destroy (&actions);
-  if (r != 0 || waitpid (pid, &status, 0) != pid)
-    return false;
-  return status == 0;
-}
-
-/* A command of up to four words; it must work in the end, or, if REFUSED, be
- * refused.
- */
-static void
-command (bool refused, const char *a, const char *b, const char *c,
-         const char *d)
-{
-  char *words[] = { (char *) "tierswapctl",
-                    (char *) "-s",
-                    control,
-                    (char *) a,
-                    (char *) b,
-                    (char *) c,
-                    (char *) d,
-                    NULL };
-
-  for (unsigned tries = 0; run_tierswapctl (words) == refused; ++tries) {
-    errno = 0;
-    if (tries == 0)
-      failed (&result->commands, a);
-    else if (tries == 20)
-      fprintf (stderr, "still %s %s\n", a, b ? b : "");
-    if (tries == RETRY_SECONDS * 1000 / RETRY_PAUSE) {
-      bad ("a command fails for ever");
-      return;
-    }
-    pause_a_moment ();
-  }
-}
-
-static void
-write_conf (unsigned which)
-{
-  FILE *file = fopen (conf, "w");
-
-  if (!file)
-    abort ();
-  fprintf (file,
-           "size = \"16M\"\npool { limit = \"%uM\" }\n"
-           "tier \"fast\" { prio = 1  codec = \"lz4\"  limit = \"4M\" }\n"
-           "tier \"dense\" { prio = 2  codec = \"zstd\" }\n"
-           "writeback { high = 90  low = 80 }\n"
-           "cgroup \"/\" { writeback_prio = 1 }\n",
-           which == 1 ? 9 : 8);
-  if (remote)
-    fprintf (file,
-             "backing \"far\" { prio = 1  uri = \"nbd+unix:///?socket=%s\" "
-             " size = \"4M\" }\n",
-             server_socket);
-  else {
-    fprintf (file,
-             "backing \"one\" { prio = 1  path = \"%s/one\"  size = \"4M\" "
-             " encrypt = true }\n",
-             folder);
-    fprintf (
-        file, "backing \"%s\" { prio = 2  path = \"%s/%s\"  size = \"4M\" }\n",
-        which == 1 ? "three" : "two", folder, which == 1 ? "three" : "two");
-  }
-  if (which == 2)
-    fprintf (file, "colour = \"red\"\n");
-  fclose (file);
-}
-
-/* Written before the run listens to what is called. */
-static void
-swap_conf (const char *name)
-{
-  char path[96];
-
-  snprintf (path, sizeof path, "%s/%s", folder, name);
-  if (rename (path, conf) == -1)
-    abort ();
-}
-
-static int
-look (void *opaque, uint64_t offset, uint64_t length, enum tierswap_extent kind)
-{
-  (void) opaque;
-  (void) offset;
-  (void) length;
-  (void) kind;
-  return 0;
-}
-
-static void
-look_at_all (void)
-{
-  char *name, *text;
-
-  if (tierswap_extents (device, tierswap_size (device), 0, look, NULL) != 0)
-    bad ("no extents");
-  for (unsigned i = 0; (name = tierswap_export_name (device, i)); ++i) {
-    text = tierswap_stats (device, name);
-    if (!text)
-      failed (&result->requests, "statistics");
-    free (text);
-    text = tierswap_describe (device, name);
-    if (!text)
-      failed (&result->requests, "description");
-    free (text);
-    free (name);
-  }
-}
-
-static void
-requests (void)
-{
-  static unsigned char word[8] = "patched";
-
-  write_pages (0, PAGES);
-  insist (TRIM, 32, 16, NULL);
-  forget_pages (32, 16);
-  insist (ZERO, 48, 16, NULL);
-  forget_pages (48, 16);
-  insist (PATCH, 64, 1, word);
-  write_pages (64, 16);
-  check_pages ();
-}
-
-static void
-life (void)
-{
-  requests ();
-  look_at_all ();
-  command (false, "writeback", NULL, NULL, NULL);
-  check_pages ();
-  write_pages (0, 128);
-  insist (PATCH, 200, 1, pages);
-  write_pages (192, 16);
-  check_pages ();
-}
-
-static void
-commands (void)
-{
-  write_pages (0, PAGES);
-  command (false, "status", NULL, NULL, NULL);
-  command (false, "get", NULL, NULL, NULL);
-  command (false, "get", "pool.limit", NULL, NULL);
-  command (true, "get", "pool.colour", NULL, NULL);
-  command (false, "set", "writeback.high", "95", NULL);
-  command (true, "set", "writeback.high", "seventy", NULL);
-  command (false, "cgroup", "/", "prio=1", "writeback_prio=1");
-  command (true, "cgroup", "/", "prio=1", "colour=2");
-  command (false, "writeback", "max=1M", NULL, NULL);
-  command (false, "compact", NULL, NULL, NULL);
-  command (false, "check", NULL, NULL, NULL);
-  command (true, "nonsense", NULL, NULL, NULL);
-  swap_conf ("conf-mistake");
-  command (true, "reload", NULL, NULL, NULL);
-  check_pages ();
-  swap_conf ("conf-other");
-  command (false, "reload", NULL, NULL, NULL);
-  check_pages ();
-  command (false, "drain", "one", NULL, NULL);
-  check_pages ();
-}
-
-static void
-far (void)
-{
-  write_pages (0, PAGES);
-  command (false, "writeback", NULL, NULL, NULL);
-  check_pages ();
-  write_pages (0, 128);
-  command (false, "writeback", NULL, NULL, NULL);
-  insist (TRIM, 128, 128, NULL);
-  forget_pages (128, 128);
-  check_pages ();
-}
-
-static const struct scenario {
-  const char *name;
-  void (*run) (void);
-  bool remote;
-  const char *io; /* TIERSWAP_IO */
-} scenarios[] = {
-  { "life", life, false, "" },
-  { "threads", life, false, "threads" },
-  { "commands", commands, false, "" },
-  { "remote", far, true, "" },
-};
-#define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
-
-/* ---- one run, in a process of its own ---- */
+/* ---- one phase, in a process of its own ---- */
 
 static unsigned
 descriptors (void)
@@ -399,46 +152,13 @@ threads (void)
 }
 
 static void
-refused (const char *what)
+look_for_left_overs (unsigned descriptors_before, unsigned threads_before)
 {
-  snprintf (result->refused, sizeof result->refused, "%s", what);
-  result->error = errno;
-  if (!result->message[0] && errno != ENOMEM)
-    bad ("refused without a word");
-}
-
-static void
-use_device (const struct scenario *scenario)
-{
-  if (tierswap_create (conf, NULL, &device) == -1) {
-    refused ("create");
-    return;
-  }
-  if (tierswap_set_control (device, control) == -1)
-    refused ("control");
-  else if (tierswap_start (device) == -1)
-    refused ("start");
-  else
-    scenario->run ();
-  tierswap_free (device);
-}
-
-static void
-run_process (const struct scenario *scenario)
-{
-  unsigned descriptors_before = descriptors (), count;
-  unsigned threads_before = threads ();
   uintptr_t address = 0;
-
-  alarm (HANG);
-  setenv ("TIERSWAP_IO", scenario->io, 1);
-  tierswap_set_message_sink (note_message);
-  atomic_store (&faults->listening, true);
-  use_device (scenario);
-  atomic_store (&faults->listening, false);
+  unsigned count;
 
   /* A thread that was joined is still a moment in the list. */
-  for (unsigned i = 0; i < 500 && threads () > threads_before; ++i)
+  for (unsigned i = 0; i < 2000 && threads () > threads_before; ++i)
     pause_a_moment ();
   if (threads () > threads_before)
     bad ("a thread was left");
@@ -452,46 +172,85 @@ run_process (const struct scenario *scenario)
     bad (text);
     result->held_at = address;
   }
+}
+
+static void
+run_process (const struct scenario *scenario, const struct phase *phase)
+{
+  unsigned descriptors_before = descriptors (), threads_before = threads ();
+
+  alarm (HANG);
+  signal (SIGTERM, SIG_DFL);
+  signal (SIGINT, SIG_DFL);
+  if (scenario->io)
+    setenv ("TIERSWAP_IO", scenario->io, 1);
+  tierswap_set_message_sink (take_message);
+  atomic_store (&faults->listening, phase->faults);
+  phase->run ();
+  atomic_store (&faults->listening, false);
+  if (!phase->untidy)
+    look_for_left_overs (descriptors_before, threads_before);
   result->ended = true;
   /* Leaks that only the sanitizer sees are told by exit. */
   exit (EXIT_SUCCESS);
 }
 
 static void
+run_phase (const struct scenario *scenario, const struct phase *phase)
+{
+  pid_t pid;
+  int status;
+
+  result->ended = result->killed = false;
+  atomic_flag_clear (&faults->lock);
+  fflush (NULL);
+  pid = fork ();
+  if (pid == 0)
+    run_process (scenario, phase);
+  if (pid == -1 || waitpid (pid, &status, 0) != pid)
+    bad ("there is no process");
+  else if (WIFSIGNALED (status))
+    bad (WTERMSIG (status) == SIGALRM ? "it hangs" : "it crashed");
+  else if ((!result->ended && !result->killed) || WEXITSTATUS (status) != 0)
+    bad ("it ended early");
+  atomic_store (&faults->listening, false);
+}
+
+/* The process of the server that a scenario started and wrote down, or 0. */
+static pid_t
+left_server (void)
+{
+  char path[128];
+  FILE *file = fopen (in_folder ("server.pid", path), "r");
+  int process = 0;
+
+  if (file) {
+    if (fscanf (file, "%d", &process) != 1)
+      process = 0;
+    fclose (file);
+  }
+  return process;
+}
+
+static void
 clean_folder (void)
 {
   static const char *const files[] = { "one", "two", "three", "control" };
-  char path[96];
+  char path[128];
 
-  for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i) {
-    snprintf (path, sizeof path, "%s/%s", folder, files[i]);
-    unlink (path);
-  }
-}
-
-/* Write FILE of the folder as the configuration WHICH. */
-static void
-prepare_conf (const char *name, unsigned which)
-{
-  char path[96];
-
-  write_conf (which);
-  snprintf (path, sizeof path, "%s/%s", folder, name);
-  rename (conf, path);
+  for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i)
+    unlink (in_folder (files[i], path));
 }
 
 /* False: it crashed, hung or did what must not be; result->bad says what. */
 static bool
 run (const struct scenario *scenario, const struct fault_site *site, int error)
 {
-  pid_t pid;
-  int status;
-
-  clean_folder ();
-  remote = scenario->remote;
-  prepare_conf ("conf-other", 1);
-  prepare_conf ("conf-mistake", 2);
-  write_conf (0);
+  if (!scenario->keeps_server)
+    clean_folder ();
+  workload_reset ();
+  if (scenario->prepare)
+    scenario->prepare ();
   memset (result, 0, sizeof *result);
   memset (faults->armed, 0, sizeof faults->armed);
   if (site) {
@@ -500,176 +259,82 @@ run (const struct scenario *scenario, const struct fault_site *site, int error)
     faults->armed[1].address = site->after;
     faults->armed[1].error = site->after_error;
   }
-  atomic_flag_clear (&faults->lock);
-  fflush (NULL);
-  pid = fork ();
-  if (pid == 0)
-    run_process (scenario);
-  if (pid == -1 || waitpid (pid, &status, 0) != pid)
-    bad ("there is no process");
-  else if (WIFSIGNALED (status))
-    bad (WTERMSIG (status) == SIGALRM ? "it hangs" : "it crashed");
-  else if (!result->ended || WEXITSTATUS (status) != 0)
-    bad ("it ended early");
-  atomic_store (&faults->listening, false);
+  for (unsigned i = 0; i < PHASES && scenario->phases[i].run; ++i)
+    if (!result->bad[0])
+      run_phase (scenario, &scenario->phases[i]);
+  if (scenario->clean_up)
+    scenario->clean_up ();
   return !result->bad[0];
-}
-
-/* ---- names of sites ---- */
-
-static uintptr_t base;
-
-static int
-find_base (struct dl_phdr_info *info, size_t size, void *data)
-{
-  (void) size;
-  (void) data;
-  base = info->dlpi_addr;
-  return 1; /* the first is the program */
-}
-
-static char names[FAULT_SITES][96];
-static unsigned named;
-
-/* Name those sites that have no name yet, "folder/file.c:LINE" or "?".  All at
- * once: reading what the compiler noted of the program takes its time.
- */
-static void
-name_sites (void)
-{
-  static char line[512 + FAULT_SITES * 20];
-  char exe[256] = "";
-  FILE *pipe;
-  size_t length;
-
-  if (named == faults->count
-      || readlink ("/proc/self/exe", exe, sizeof exe - 1) == -1)
-    return;
-  length = (size_t) snprintf (line, sizeof line, "addr2line -e '%s'", exe);
-  for (unsigned i = named; i < faults->count; ++i)
-    length += (size_t) snprintf (
-        line + length, sizeof line - length, " 0x%lx",
-        (unsigned long) (faults->sites[i].address - base - 1));
-  pipe = popen (line, "r");
-  for (; named < faults->count; ++named) {
-    char *start;
-
-    if (!pipe || !fgets (line, sizeof line, pipe))
-      strcpy (line, "?");
-    line[strcspn (line, " \n")] = '\0';
-    start = strstr (line, "/server/");
-    if (!start)
-      start = strstr (line, "/tests/");
-    snprintf (names[named], sizeof names[named], "%.95s",
-              start ? start + 1 : line);
-  }
-  if (pipe)
-    pclose (pipe);
-}
-
-static const char *
-name_of (uintptr_t address)
-{
-  name_sites ();
-  for (unsigned i = 0; i < faults->count; ++i)
-    if (faults->sites[i].address == address)
-      return names[i];
-  return "?";
-}
-
-static bool
-is_of_server (const char *name)
-{
-  return strncmp (name, "server/", 7) == 0;
 }
 
 /* ---- the matrix ---- */
 
-static struct {
-  unsigned sites, runs, refused, failed, hidden, unreached, wrong;
-} sum;
-
-static FILE *table;
 static const char *wanted_site; /* a part of its name; NULL: all */
-
-static void
-tell_row (const char *name, const char *function, int error)
-{
-  char outcome[512];
-
-  if (result->bad[0]) {
-    const char *held_by = "";
-
-    if (strstr (result->bad, "memory"))
-      held_by = name_of (result->held_at);
-    sum.wrong++;
-    snprintf (outcome, sizeof outcome, "WRONG: %s %s (%.150s)", result->bad,
-              held_by, result->message);
-  }
-  else if (!atomic_load (&faults->armed[0].fired)) {
-    sum.unreached++;
-    snprintf (outcome, sizeof outcome, "not reached this time");
-  }
-  else if (result->refused[0]) {
-    sum.refused++;
-    snprintf (outcome, sizeof outcome, "%s refused: %.120s", result->refused,
-              result->message[0] ? result->message : strerror (result->error));
-  }
-  else if (result->requests || result->commands) {
-    sum.failed++;
-    snprintf (outcome, sizeof outcome, "%s failed (%s), then worked",
-              result->what,
-              result->error ? strerror (result->error) : "exit status 1");
-  }
-  else {
-    sum.hidden++;
-    snprintf (outcome, sizeof outcome, "retried or done otherwise%s%.120s",
-              result->message[0] ? ": " : "", result->message);
-  }
-  fprintf (table, "%-38s %-26s %-12s %s\n", name, function,
-           strerrorname_np (error), outcome);
-  if (result->bad[0])
-    printf ("%-38s %-26s %-12s %s\n", name, function, strerrorname_np (error),
-            outcome);
-}
 
 static void
 try_site (const struct scenario *scenario, const struct fault_site *site)
 {
-  const char *name = name_of (site->address);
+  const char *name = call_sites_place (site->address);
 
-  if (!is_of_server (name) || (wanted_site && !strstr (name, wanted_site)))
+  if ((strncmp (name, "server/", 7) != 0 && strncmp (name, "plugin/", 7) != 0)
+      || (wanted_site && !strstr (name, wanted_site)))
     return;
-  sum.sites++;
   for (const int *error = site->errors; *error; ++error) {
-    sum.runs++;
     run (scenario, site, *error);
-    tell_row (name, site->function, *error);
+    report_row (scenario->name, site, *error);
   }
 }
 
-static void
-try_scenario (const struct scenario *scenario)
+static double
+now (void)
 {
-  unsigned first = faults->count;
+  struct timespec time;
 
-  if (!run (scenario, NULL, 0)) {
-    printf ("%s does not even work without a fault: %s (%s)\n", scenario->name,
-            result->bad, result->message);
-    sum.wrong++;
+  clock_gettime (CLOCK_MONOTONIC, &time);
+  return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
+static bool
+is_tried_again (const struct scenario *scenario, const struct fault_site *site)
+{
+  const char *name = call_sites_place (site->address);
+
+  for (unsigned i = 0; scenario->again && scenario->again[i]; ++i)
+    if (strncmp (name, scenario->again[i], strlen (scenario->again[i])) == 0)
+      return true;
+  return false;
+}
+
+static void
+try_scenario (unsigned number)
+{
+  const struct scenario *scenario = scenarios[number];
+  unsigned first = faults->count;
+  const char *why = scenario->missing ? scenario->missing () : NULL;
+  double began = now ();
+  bool good;
+
+  if (why) {
+    report_left_out (scenario->name, why);
     return;
   }
-  if (result->refused[0] || result->requests || result->commands) {
-    printf ("%s: %s %s failed without a fault: %s\n", scenario->name,
-            result->refused, result->what, result->message);
-    sum.wrong++;
+  atomic_store (&faults->scenario, 1U << number);
+  good = run (scenario, NULL, 0);
+  atomic_store (&faults->scenario, 0);
+  if (!good || result->refused[0] || result->requests || result->commands) {
+    report_wrong (scenario->name);
     return;
   }
+  report_usual ();
   /* Those that only a failure leads to are found on the way, and then tried
    * together with it.
    */
-  for (unsigned i = first; i < faults->count; ++i)
-    try_site (scenario, &faults->sites[i]);
+  for (unsigned i = 0; i < faults->count; ++i)
+    if (i >= first
+        || (faults->sites[i].scenarios & 1U << number
+            && is_tried_again (scenario, &faults->sites[i])))
+      try_site (scenario, &faults->sites[i]);
+  report_scenario (scenario->name, now () - began);
 }
 
 static pid_t
@@ -684,7 +349,7 @@ start_server (void)
 
   if (posix_spawnp (&pid, words[0], NULL, NULL, words, environ) != 0)
     return -1;
-  for (unsigned i = 0; i < 3000 && stat (server_socket, &st) == -1; ++i)
+  for (unsigned i = 0; i < 12000 && stat (server_socket, &st) == -1; ++i)
     pause_a_moment ();
   return pid;
 }
@@ -702,54 +367,75 @@ share (size_t size)
   return memory;
 }
 
+/* What is mounted goes away with the last process of this test. */
+static bool
+take_own_mounts (void)
+{
+  char path[128];
+
+  if (unshare (CLONE_NEWNS) == -1
+      || mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+    return false;
+  return mkdir (in_folder ("memory", path), 0700) == 0
+         && (mount ("none", path, "tmpfs", 0, "noswap,mode=0700") == 0
+             || mount ("none", path, "ramfs", 0, "mode=0700") == 0)
+         && mkdir (in_folder ("fuse", path), 0700) == 0;
+}
+
+/* Ended early: a server that outlives the process that started it does not. */
+static void
+end_server (int number)
+{
+  char path[128], text[16] = "";
+  int fd = open (in_folder ("server.pid", path), O_RDONLY);
+
+  if (fd != -1 && read (fd, text, sizeof text - 1) > 0 && atoi (text) > 1)
+    kill (atoi (text), SIGKILL);
+  signal (number, SIG_DFL);
+  raise (number);
+}
+
 static void
 set_up (void)
 {
-  const char *build = getenv ("builddir");
-  char path[1024];
-
   faults = share (sizeof *faults);
   result = share (sizeof *result);
-  dl_iterate_phdr (find_base, NULL);
+  build_folder = getenv ("builddir");
+  if (!build_folder)
+    build_folder = ".";
   if (!mkdtemp (folder)) {
     perror (folder);
     exit (EXIT_FAILURE);
   }
-  snprintf (conf, sizeof conf, "%s/conf", folder);
-  snprintf (control, sizeof control, "%s/control", folder);
-  snprintf (server_socket, sizeof server_socket, "%s/server", folder);
-  snprintf (tierswapctl, sizeof tierswapctl, "%s/tierswapctl",
-            build ? build : ".");
-  snprintf (path, sizeof path, "%s/tests/faults/fault-matrix.txt",
-            build ? build : ".");
-  table = fopen (path, "w");
-  if (!table) {
-    perror (path);
+  signal (SIGTERM, end_server);
+  signal (SIGINT, end_server);
+  own_mounts = take_own_mounts ();
+  workload_set_up ();
+  if (!report_open ())
     exit (EXIT_FAILURE);
-  }
-  setvbuf (table, NULL, _IOLBF, BUFSIZ);
-  fprintf (table, "%-38s %-26s %-12s %s\n", "call site", "call", "fault",
-           "outcome");
 }
 
 static void
 tear_down (pid_t server)
 {
-  static const char *const files[]
-      = { "conf", "conf-other", "conf-mistake", "server" };
-  char path[96];
+  static const char *const files[] = { "conf",   "conf-other", "conf-mistake",
+                                       "server", "nbd.sock",   "server.pid" };
+  char path[128];
 
   if (server > 0) {
     kill (server, SIGKILL);
     waitpid (server, NULL, 0);
   }
+  if (left_server () > 0)
+    kill (left_server (), SIGKILL);
   clean_folder ();
-  for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i) {
-    snprintf (path, sizeof path, "%s/%s", folder, files[i]);
-    unlink (path);
-  }
+  for (unsigned i = 0; i < sizeof files / sizeof files[0]; ++i)
+    unlink (in_folder (files[i], path));
+  umount2 (in_folder ("memory", path), MNT_DETACH);
+  rmdir (path);
+  umount2 (in_folder ("fuse", path), MNT_DETACH);
+  rmdir (path);
   rmdir (folder);
-  fclose (table);
 }
 
 int
@@ -757,6 +443,7 @@ main (int argc, char *argv[])
 {
   const char *sanitizer = getenv ("SANITIZER");
   pid_t server;
+  bool good;
 
   if (sanitizer && strcmp (sanitizer, "thread") == 0) {
     printf ("skipped: with the thread sanitizer the many runs take too long\n");
@@ -766,23 +453,21 @@ main (int argc, char *argv[])
     printf ("skipped: addr2line is not installed (package binutils)\n");
     return 77;
   }
+  setvbuf (stdout, NULL, _IOLBF, BUFSIZ);
   if (argc > 2)
     wanted_site = argv[2];
   set_up ();
-  server = start_server ();
-  for (unsigned i = 0; i < SCENARIOS; ++i) {
-    if (argc < 2 || strcmp (argv[1], scenarios[i].name) == 0)
-      try_scenario (&scenarios[i]);
-  }
-  tear_down (server);
-  printf ("%u call sites, %u faults: %u refused with a reason, %u failed and "
-          "then worked, %u retried or done otherwise, %u not reached again, "
-          "%u wrong (see tests/faults/fault-matrix.txt)\n",
-          sum.sites, sum.runs, sum.refused, sum.failed, sum.hidden,
-          sum.unreached, sum.wrong);
-  if (sum.sites == 0 && argc < 2) {
-    printf ("no call site was found: is the program built with -g?\n");
+  if (!call_sites_read ()) {
+    printf ("the call sites of this program cannot be read\n");
     return EXIT_FAILURE;
   }
-  return sum.wrong ? EXIT_FAILURE : EXIT_SUCCESS;
+  server = start_server ();
+  for (unsigned i = 0; i < SCENARIOS; ++i)
+    if (argc < 2 || strcmp (argv[1], scenarios[i]->name) == 0
+        || (scenarios[i]->in_guest && strcmp (argv[1], "guest") == 0))
+      try_scenario (i);
+  tear_down (server);
+  good = report_sums (argc < 3);
+  report_close ();
+  return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

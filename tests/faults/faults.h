@@ -13,14 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FAULT_SITES 1024
+#define FAULT_SITES 2048
 #define FAULT_ERRORS 3
 
 /* Shared by the processes of the test. */
 struct fault_site {
   uintptr_t address; /* of this program as it is loaded */
   const char *function;
-  const int *errors; /* ends with 0: what it may fail with */
+  const int *errors;   /* ends with 0: what it may fail with */
+  uint32_t scenarios;  /* a bit for each that came to it while it was noted */
+  _Atomic bool failed; /* it did, once */
   /* The fault that led to it, if it was not come to without one. */
   uintptr_t after;
   int after_error;
@@ -35,13 +37,21 @@ struct fault_armed {
 
 struct faults {
   atomic_flag lock;
-  _Atomic bool listening; /* calls are noted, and can fail */
+  _Atomic bool listening;    /* calls are noted, and can fail */
+  _Atomic uint32_t scenario; /* the bit that is noted with sites, or 0 */
   unsigned count;
   struct fault_site sites[FAULT_SITES];
 
   struct fault_armed armed[2];
 };
 extern struct faults *faults;
+
+/* The error of ERRORS that this call of FUNCTION shall fail with, or 0. */
+extern int faults_ask (const char *function, const int *errors, void *address);
+
+/* Memory or a mapping is taken by a call at ADDRESS; it is given back. */
+extern void *faults_take (void *pointer, void *address);
+extern void faults_give (void *pointer);
 
 /* Memory and mappings that were taken and not given back: how many; *ADDRESS
  * is the site of one of them.
