@@ -325,6 +325,11 @@ test_two_servers (void **data)
   assert_int_equal (fchmod (memory, 0640), 0);
   refused (SIZE, EPERM);
   assert_int_equal (fchmod (memory, 0600), 0);
+  if (geteuid () == 0) {
+    assert_int_equal (fchown (memory, 65534, 65534), 0);
+    refused (SIZE, EPERM);
+    assert_int_equal (fchown (memory, 0, 0), 0);
+  }
 }
 
 static void
