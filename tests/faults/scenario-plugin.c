@@ -63,6 +63,12 @@ nbdkit_peer_name (struct sockaddr *address, socklen_t *length)
   return getpeername (ends[0], address, length);
 }
 
+int64_t
+nbdkit_peer_uid (void)
+{
+  return geteuid ();
+}
+
 int
 nbdkit_is_tls (void)
 {
