@@ -77,6 +77,21 @@ would_dump (const struct mapping *m, const void *place)
 
 static const char secret[] = "what nobody else may see, again and again";
 
+/* By hand: the sanitizers do not let memory be looked at that nobody has. */
+static bool __attribute__ ((no_sanitize ("address", "thread")))
+contains_secret (const char *p, size_t length)
+{
+  for (size_t i = 0; i + sizeof secret <= length; ++i) {
+    size_t same = 0;
+
+    while (same < sizeof secret && p[i + same] == secret[same])
+      ++same;
+    if (same == sizeof secret)
+      return true;
+  }
+  return false;
+}
+
 static bool
 has_secret (const struct mapping *m, const void *opaque)
 {
@@ -86,8 +101,7 @@ has_secret (const struct mapping *m, const void *opaque)
       || m->resident == 0 || m->after_guard || m->name[0] == '['
       || (m->name[0] == '/' && m->access[3] == 'p'))
     return false;
-  if (memmem ((void *) m->start, m->end - m->start, secret, sizeof secret)
-      == NULL)
+  if (!contains_secret ((const char *) m->start, m->end - m->start))
     return false;
   print_message ("%lx-%lx %s %s\n", m->start, m->end, m->access, m->name);
   return true;
