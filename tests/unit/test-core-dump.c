@@ -77,8 +77,8 @@ would_dump (const struct mapping *m, const void *place)
 
 static const char secret[] = "what nobody else may see, again and again";
 
-/* By hand: a sanitizer does not let memory be looked at that nobody has. */
-static bool __attribute__ ((no_sanitize ("thread")))
+/* Not by memmem, whose own search may keep it where it is then found. */
+static bool
 contains_secret (const char *p, size_t length)
 {
   for (size_t i = 0; i + sizeof secret <= length; ++i) {
@@ -154,8 +154,8 @@ test_store (void **state)
   assert_left_out (rig->store->slots.words);
   assert_left_out (rig->store->slots.wide);
   assert_left_out (rig->store->segments.table);
-  /* With the address sanitizer the heap has no name to leave it out by. */
-#ifndef __SANITIZE_ADDRESS__
+  /* With a sanitizer the heap has no name to leave it out by. */
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
   assert_false (look_at_mappings (has_secret, NULL));
 #else
   (void) has_secret;
