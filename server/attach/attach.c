@@ -130,18 +130,15 @@ attach_disk_of_server (const char *socket, struct why *why)
   const struct disk none = { .index = UINT_MAX };
   struct handshake_export export;
   char backend[DISK_BACKEND_ROOM];
-  int fd = handshake_connect (socket, &export, why), index = -2;
+  int fd = handshake_connect (socket, &export, why), index = -2, saved_errno;
 
   if (fd == -1)
     return -2;
   if (backend_of (fd, socket, backend, why) == 0)
     index = backend[0] ? disk_of_backend (&none, backend, why) : -1;
-  {
-    int saved_errno = errno;
-
-    handshake_close (fd);
-    errno = saved_errno;
-  }
+  saved_errno = errno;
+  handshake_close (fd);
+  errno = saved_errno;
   return index;
 }
 

@@ -86,7 +86,6 @@ read_line (const char *path, char *text, size_t room)
 {
   int fd = open (path, O_RDONLY | O_CLOEXEC);
   ssize_t length;
-
   int saved_errno;
 
   text[0] = '\0';
@@ -161,7 +160,7 @@ disk_of_backend (const struct disk *disk, const char *backend, struct why *why)
   char other[DISK_BACKEND_ROOM];
   const struct dirent *entry;
   DIR *directory = opendir ("/sys/block");
-  int found = -1;
+  int found = -1, saved_errno;
 
   if (!directory) {
     why_set (why, errno, "/sys/block: %s", strerror (errno));
@@ -181,12 +180,9 @@ disk_of_backend (const struct disk *disk, const char *backend, struct why *why)
     why_set (why, errno, "/sys/block: %s", strerror (errno));
     found = -2;
   }
-  {
-    int saved_errno = errno;
-
-    closedir (directory);
-    errno = saved_errno;
-  }
+  saved_errno = errno;
+  closedir (directory);
+  errno = saved_errno;
   return found;
 }
 
