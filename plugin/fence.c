@@ -131,10 +131,10 @@ look (struct fence *fence, const struct fence_gate *gate, bool *own,
       sockets[count++]
           = (struct pollfd){ .fd = g->socket, .events = POLLRDHUP };
   }
-  *own = *others = false;
   while (poll (sockets, count, 0) == -1)
     ; /* EINTR, or the kernel is short of memory */
   *own = sockets[0].revents & HUNG_UP;
+  *others = false;
   for (unsigned i = 1; i < count; ++i)
     *others |= (sockets[i].revents & HUNG_UP) != 0;
 }

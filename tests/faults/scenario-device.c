@@ -47,26 +47,11 @@ look_at_all (void)
 }
 
 static void
-requests (void)
-{
-  static unsigned char word[8] = "patched";
-
-  write_pages (0, PAGES);
-  insist (TRIM, 32, 16, NULL);
-  forget_pages (32, 16);
-  insist (ZERO, 48, 16, NULL);
-  forget_pages (48, 16);
-  insist (PATCH, 64, 1, word);
-  write_pages (64, 16);
-  check_pages ();
-}
-
-static void
 live (void)
 {
   static unsigned char word[8] = "written";
 
-  requests ();
+  use_pages ();
   look_at_all ();
   command (false, "writeback", NULL, NULL, NULL);
   check_pages ();

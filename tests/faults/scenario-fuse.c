@@ -261,20 +261,11 @@ attempt (bool is_refused, int (*act) (const char *path, const char *text),
 static void
 use_disk (void)
 {
-  static unsigned char word[8] = "patched";
-
   workload_send_by (send_to_disk);
   attempt (false, open_disk, "disk", NULL);
   if (disk == -1)
     return;
-  write_pages (0, PAGES);
-  insist (TRIM, 32, 16, NULL);
-  forget_pages (32, 16);
-  insist (ZERO, 48, 16, NULL);
-  forget_pages (48, 16);
-  insist (PATCH, 64, 1, word);
-  write_pages (64, 16);
-  check_pages ();
+  use_pages ();
   attempt (false, seek_disk, "", NULL);
   attempt (false, seek_end, "", NULL);
 }

@@ -145,6 +145,21 @@ forget_pages (unsigned first, unsigned count)
     pages[i].kind = PAGE_ZERO;
 }
 
+void
+use_pages (void)
+{
+  static unsigned char word[8] = "patched";
+
+  write_pages (0, PAGES);
+  insist (TRIM, 32, 16, NULL);
+  forget_pages (32, 16);
+  insist (ZERO, 48, 16, NULL);
+  forget_pages (48, 16);
+  insist (PATCH, 64, 1, word);
+  write_pages (64, 16);
+  check_pages ();
+}
+
 /* ---- commands ---- */
 
 static bool

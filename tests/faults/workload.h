@@ -34,6 +34,9 @@ extern void write_pages (unsigned first, unsigned count);
 extern void check_pages (void);
 extern void forget_pages (unsigned first, unsigned count);
 
+/* Requests of each kind; every page is right in the end. */
+extern void use_pages (void);
+
 /* A command of up to four words; it must work in the end, or, if IS_REFUSED, be
  * refused.
  */
