@@ -46,10 +46,26 @@ rig_start (uint64_t pool_limit)
 }
 
 void
+rig_rest_cleaner (struct rig *rig)
+{
+  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig->cleaner_rests = true;
+}
+
+void
+rig_resume_cleaner (struct rig *rig)
+{
+  rig->cleaner_rests = false;
+  pthread_mutex_unlock (&rig->store->cleaner.round);
+}
+
+void
 rig_stop (struct rig *rig)
 {
   char path[128];
 
+  if (rig->cleaner_rests)
+    rig_resume_cleaner (rig);
   rig_check (rig, 0, RIG_PAGES);
   writeback_stop (rig->writeback);
   assert_int_equal (store_check (rig->store), 0);
@@ -187,27 +203,35 @@ rig_word (struct rig *rig, unsigned page)
 void
 rig_age (struct rig *rig, unsigned first, unsigned count, unsigned seconds)
 {
-  bool *done = calloc (segments_high_water (&rig->store->segments), 1);
+  uint32_t high = segments_high_water (&rig->store->segments);
+  bool *there = calloc (high, 1);
 
-  assert_non_null (done);
+  assert_non_null (there);
+  /* All are found before one is old: what is moved then is to stay young. */
   for (unsigned i = first; i < first + count; ++i) {
     struct segment *segment = segment_of (rig, i);
 
-    if (segment && !done[segment - rig->store->segments.table]) {
-      done[segment - rig->store->segments.table] = true;
-      atomic_fetch_sub (&segment->time, seconds);
-    }
+    if (segment && segment - rig->store->segments.table < high)
+      there[segment - rig->store->segments.table] = true;
   }
-  free (done);
+  for (uint32_t i = 0; i < high; ++i)
+    if (there[i])
+      atomic_fetch_sub (&store_segment (rig->store, i)->time, seconds);
+  free (there);
 }
 
 struct writeback_counters
 rig_command (struct rig *rig, const struct writeback_command *command)
 {
   struct writeback_counters done;
+  bool rested = rig->cleaner_rests;
 
+  if (!rested)
+    rig_rest_cleaner (rig);
   if (writeback_run (rig->writeback, command, &done) == -1)
     fail_msg ("writeback: %s", strerror (errno));
+  if (!rested)
+    rig_resume_cleaner (rig);
   return done;
 }
 
@@ -217,7 +241,10 @@ rig_settle (struct rig *rig)
   /* A command that moves nothing comes after what goes by itself. */
   struct writeback_command nothing = { .cgroup = SLOT_CGROUPS - 1, .tier = -1 };
   struct writeback_counters before, after, done;
+  bool rested = rig->cleaner_rests;
 
+  if (!rested)
+    rig_rest_cleaner (rig);
   do {
     rig_wait (!drain_at_work (rig->writeback));
     writeback_get_counters (rig->writeback, &before);
@@ -227,4 +254,6 @@ rig_settle (struct rig *rig)
     writeback_get_counters (rig->writeback, &after);
   } while (before.segments != after.segments
            || before.pages_demoted != after.pages_demoted);
+  if (!rested)
+    rig_resume_cleaner (rig);
 }

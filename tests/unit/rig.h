@@ -23,6 +23,7 @@ struct rig {
   struct writeback *writeback;
   pthread_mutex_t lock;
   char folder[64];
+  bool cleaner_rests;
   struct {
     bool written;
     enum page_kind kind;
@@ -39,6 +40,13 @@ extern struct rig *rig_start (uint64_t pool_limit);
  * and all goes away.
  */
 extern void rig_stop (struct rig *rig);
+
+/* The cleaner's thread does nothing from here on, and again.  What it has
+ * claimed to move is passed over by whoever looks for what to write back at
+ * that moment, and found the next time.  rig_stop lets it go on.
+ */
+extern void rig_rest_cleaner (struct rig *rig);
+extern void rig_resume_cleaner (struct rig *rig);
 
 /* Add a file backing of so many extents; its index. */
 extern unsigned rig_add (struct rig *rig, const char *name, unsigned prio,
@@ -71,7 +79,7 @@ extern slot_word rig_word (struct rig *rig, unsigned page);
 extern void rig_age (struct rig *rig, unsigned first, unsigned count,
                      unsigned seconds);
 
-/* Write back by command; it must work. */
+/* Write back by command; it must work.  The cleaner rests meanwhile. */
 extern struct writeback_counters
 rig_command (struct rig *rig, const struct writeback_command *command);
 
@@ -79,7 +87,7 @@ rig_command (struct rig *rig, const struct writeback_command *command);
 #define RIG_ALL ((struct writeback_command){ .cgroup = -1, .tier = -1 })
 
 /* Wait until writeback has looked at all that it does by itself, and found
- * nothing to do.
+ * nothing to do.  The cleaner rests meanwhile.
  */
 extern void rig_settle (struct rig *rig);
 

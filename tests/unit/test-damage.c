@@ -32,7 +32,7 @@ start (bool rests)
   struct rig *rig = rig_start (64 * MIB);
 
   if (rests)
-    pthread_mutex_lock (&rig->store->cleaner.round);
+    rig_rest_cleaner (rig);
   return rig;
 }
 
@@ -173,7 +173,6 @@ every_bit (const struct store_placement *placement)
   expect_counted (rig, count, 0);
   expect_sound (rig, 0);
   rig_check (rig, 0, PAGES);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 
@@ -238,7 +237,6 @@ test_groups (void **state)
   expect_counted (rig, pages, 0);
   expect_sound (rig, 0);
   rig_check (rig, 0, PAGES);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 
@@ -298,7 +296,6 @@ lose (unsigned group, const struct store_placement *placement)
       rig_write (rig, i, 1, PAGE_TEXT, &usual);
     }
   expect_sound (rig, 0);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 
@@ -342,7 +339,6 @@ test_many (void **state)
   expect_counted (rig, SEGMENTS, 0);
   expect_sound (rig, 0);
   rig_check (rig, 0, RIG_PAGES);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 
@@ -374,7 +370,6 @@ test_live_count (void **state)
   segment_drop (rig->store, (uint32_t) (segment - rig->store->segments.table),
                 (UINT64_C (4) << CONTROL_LIVE_SHIFT) + CONTROL_BUSY);
   expect_sound (rig, 0);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 
@@ -384,10 +379,10 @@ test_live_count (void **state)
 static void
 damage_each (struct rig *rig, unsigned step, unsigned *count)
 {
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   for (unsigned i = 7; i < PAGES; i += step)
     damage (rig, i, (*count)++);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
+  rig_resume_cleaner (rig);
 }
 
 /* By themselves: the cleaner, demotion and writeback each come upon it, go on,

@@ -26,17 +26,10 @@ start (void)
   struct rig *rig = rig_start (32 * MIB);
 
   rig_add (rig, "one", 1, 64);
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   for (unsigned i = 0; i < PAGES; ++i)
     rig_write (rig, i, 1, i % 3 ? PAGE_TEXT : PAGE_RANDOM, &usual);
   return rig;
-}
-
-static void
-stop (struct rig *rig)
-{
-  pthread_mutex_unlock (&rig->store->cleaner.round);
-  rig_stop (rig);
 }
 
 static void
@@ -118,7 +111,7 @@ test_in_vain (void **state)
   rig_age (rig, 0, PAGES, DEMOTE_AGE + 10);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, PAGES, 0), PAGES);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* The cleaner moves them, and still they are not tried again. */
@@ -150,7 +143,7 @@ test_in_vain_and_cleaned (void **state)
   rig_age (rig, 0, PAGES, WRITE_AGE);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, PAGES, 0), PAGES);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* A page that was read is young again, and those beside it are not. */
@@ -173,7 +166,7 @@ test_read (void **state)
     if (i % 10 == 0)
       assert_int_equal (tier_of (rig, i), is_raw (i) ? 0 : 1);
   }
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* Write back by command what has at least so many bytes.  How many pages. */
@@ -212,7 +205,7 @@ test_by_size (void **state)
   rig_write (rig, 0, PAGES, PAGE_HALF, &usual);
   assert_int_equal (by_size (rig, 3000), 0);
   assert_int_equal (by_size (rig, 2000), PAGES);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* What the cleaner moves at that moment is passed over, by this one only. */
@@ -233,7 +226,7 @@ test_by_size_and_cleaner (void **state)
   assert_int_equal (by_size (rig, 3000), raw - first);
   for (unsigned i = 0; i < PAGES; ++i)
     assert_int_equal (rig_where (rig, i), is_raw (i) ? 0 : RIG_MEMORY);
-  stop (rig);
+  rig_stop (rig);
 }
 
 int

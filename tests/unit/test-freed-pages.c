@@ -62,10 +62,10 @@ memory_has_secret (struct rig *rig)
   bool found;
 
   /* The cleaner does not write there meanwhile. */
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   found = has_secret (arena_frame (arena, 0),
                       (size_t) arena_high_water (arena) * FRAME_BYTES);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
+  rig_resume_cleaner (rig);
   return found;
 }
 

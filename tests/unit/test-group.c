@@ -26,15 +26,8 @@ start (void)
 {
   struct rig *rig = rig_start (32 * MIB);
 
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   return rig;
-}
-
-static void
-stop (struct rig *rig)
-{
-  pthread_mutex_unlock (&rig->store->cleaner.round);
-  rig_stop (rig);
 }
 
 /* Pages that share the object of one, 0 if it has none. */
@@ -156,7 +149,7 @@ test_sizes (void **state)
     assert_true (s.compr_bytes < last);
     last = s.compr_bytes;
     check_ranges (rig, 0, 1000);
-    stop (rig);
+    rig_stop (rig);
   }
 }
 
@@ -190,7 +183,7 @@ test_neighbours (void **state)
     assert_int_equal (group_at (rig, i), 3);
   assert_int_equal (group_at (rig, 88), 1);
   check_ranges (rig, 0, 80);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* Written in any order: neighbours are found. */
@@ -205,7 +198,7 @@ test_shuffled (void **state)
   demote (rig, 0, 0, 100, 4);
   for (unsigned i = 0; i < 100; ++i)
     assert_int_equal (group_at (rig, i), 4);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* A page that was read is not demoted; its neighbours are. */
@@ -223,7 +216,7 @@ test_read_since (void **state)
     assert_int_equal (group_at (rig, i), 3);
     assert_int_equal (tier_at (rig, i + 1), 0);
   }
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* One page of a group goes, in whatever way: its share goes with it, and the
@@ -269,7 +262,7 @@ test_one_goes (void **state)
     rig_trim (rig, i);
   store_get_statistics (rig->store, &after);
   assert_int_equal (after.tiers[1].pages, 0);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* Groups that have lost pages are made anew by the cleaner: TOGETHER, or each
@@ -298,7 +291,7 @@ clean (bool together)
   else
     assert_in_range (groups, 0, 100);
   check_ranges (rig, 0, 4000);
-  stop (rig);
+  rig_stop (rig);
 }
 
 static void
@@ -353,7 +346,7 @@ test_writeback (void **state)
   writeback_kick (rig->writeback);
   rig_wait (rig_count (rig, 0, 1000, 0) == 0);
   check_ranges (rig, 0, 1000);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* A group stays in memory if one of its pages was read, for that time. */
@@ -374,17 +367,17 @@ test_read_before_writeback (void **state)
     staying += stays[i] = i != 3 && read_with (rig, i);
   assert_in_range (staying, 150, 200);
   writeback_configure (rig->writeback, &(struct config_writeback){
-                                           .high = 100, .low = 99, .age = 5 });
+                                           .high = 100, .low = 99, .age = 60 });
   /* They are old: demotion does not make them younger. */
   rig_settle (rig);
   for (unsigned i = 0; i < 400; ++i)
     if (i != 3)
       assert_int_equal (rig_where (rig, i), stays[i] ? RIG_MEMORY : 0);
   all_whole (rig, 0, 400);
-  rig_age (rig, 0, 400, 10);
+  rig_age (rig, 0, 400, 100);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, 400, 0), 399);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* Damage the object of PAGE on the first backing. */
@@ -442,7 +435,7 @@ test_checksum (void **state)
   rig_check (rig, 12, 388);
   for (unsigned i = 8; i < 12; ++i)
     rig_trim (rig, i);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* From a tier with groups on into another one. */
@@ -473,7 +466,7 @@ test_two_steps (void **state)
   assert_in_range (demoted, 100, 650);
   all_whole (rig, 0, 800);
   check_ranges (rig, 0, 800);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* Change a bit of the object of PAGE in memory. */
@@ -555,7 +548,7 @@ test_verified (void **state)
     for (unsigned i = 8; i < 12; ++i)
       rig_trim (rig, i);
     check_ranges (rig, 12, 388);
-    stop (rig);
+    rig_stop (rig);
   }
 }
 
@@ -580,7 +573,7 @@ test_verified_alone (void **state)
   rig_trim (rig, 9);
   rig_trim (rig, 101);
   check_ranges (rig, 0, 108);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* Without verify memory is trusted, but not with what a group's header says:
@@ -603,7 +596,7 @@ test_other_header (void **state)
     damage_memory (rig, 8, byte);
   }
   rig_check (rig, 0, 400);
-  stop (rig);
+  rig_stop (rig);
 }
 
 /* The check of all tables sees a group of which a page is wrong. */
@@ -632,7 +625,7 @@ test_check (void **state)
   assert_non_null (strstr (check.wrong, "another slot's object"));
   rig->store->slots.words[9] = 0;
   assert_int_equal (store_check_live (rig->store, &check), 0);
-  stop (rig);
+  rig_stop (rig);
 }
 
 int

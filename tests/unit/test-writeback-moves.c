@@ -32,12 +32,12 @@ test_dead_bytes (void **state)
   (void) state;
   rig_add (rig, "one", 1, 256);
   /* No cleaner is to do it before. */
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   rig_write (rig, 0, 6000, PAGE_HALF, &usual);
   for (unsigned i = 0; i < 6000; i += 2)
     rig_write (rig, i, 1, PAGE_HALF, &never);
   done = rig_command (rig, &RIG_ALL);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
+  rig_resume_cleaner (rig);
   assert_int_equal (done.pages, 3000);
   store_get_statistics (rig->store, &s);
   assert_int_equal (s.backings[0].pages, 3000);
@@ -140,7 +140,7 @@ test_merge_without_room (void **state)
 
   (void) state;
   /* The cleaner rests: it would make room. */
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   rig_add (rig, "one", 1, 16);
   rig_write (rig, 0, 16 * RAW, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
@@ -165,7 +165,6 @@ test_merge_without_room (void **state)
   for (unsigned i = 16 * RAW; i < 16 * RAW + filled; ++i)
     rig_trim (rig, i);
   rig_wait ((writeback_kick (rig->writeback), used (rig, 0) <= 5));
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 

@@ -86,14 +86,15 @@ test_read_since (void **state)
     rig_check (rig, i, 1);
   /* As many segments as there are: those that stay are not looked at again. */
   assert_int_equal (rig_count (rig, 0, 10 * RAW, RIG_MEMORY), 10 * RAW);
+  /* All at once: what is read stays in what is young and open. */
+  rig_age (rig, 0, 10 * RAW, 100);
   writeback_configure (rig->writeback, &(struct config_writeback){
-                                           .high = 100, .low = 99, .age = 5 });
-  rig_age (rig, 0, 10 * RAW, 10);
+                                           .high = 100, .low = 99, .age = 60 });
   rig_settle (rig);
   for (unsigned i = 0; i < 10 * RAW; ++i)
     assert_int_equal (rig_where (rig, i), i % 5 ? 0 : RIG_MEMORY);
 
-  rig_age (rig, 0, 10 * RAW, 10);
+  rig_age (rig, 0, 10 * RAW, 100);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, 10 * RAW, 0), 10 * RAW);
   rig_stop (rig);

@@ -133,7 +133,7 @@ test_command_by_size (void **state)
   for (unsigned i = 0; i < 600; ++i)
     rig_write (rig, i, 1, i % 2 ? PAGE_RANDOM : PAGE_HALF, &usual);
   /* The cleaner rests: what it moves at that moment is passed over. */
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rig_rest_cleaner (rig);
   command.least = 3000;
   assert_int_equal (rig_command (rig, &command).pages, 300);
   for (unsigned i = 0; i < 600; ++i)
@@ -142,7 +142,6 @@ test_command_by_size (void **state)
   command.least = 0;
   assert_int_equal (rig_command (rig, &command).pages, 300);
   assert_int_equal (rig_count (rig, 0, 600, 0), 600);
-  pthread_mutex_unlock (&rig->store->cleaner.round);
   rig_stop (rig);
 }
 
