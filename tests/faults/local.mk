@@ -4,7 +4,7 @@ faults_wrapped = \
 	EVP_EncryptInit_ex RAND_priv_bytes ZSTD_CCtx_setParameter ZSTD_compress2 \
 	ZSTD_createCCtx ZSTD_createDCtx ZSTD_decompressDCtx __getdelim accept4 \
 	access aligned_alloc asprintf bind calloc cfg_init cfg_parse_buf close connect dup2 \
-	eventfd execvp fallocate fchdir fchmod fcntl fdopen fdopendir fexecve \
+	epoll_create1 epoll_ctl epoll_wait eventfd execvp fallocate fchdir fchmod fcntl fdopen fdopendir fexecve \
 	fgets flock fopen fork free fstat fstatat fstatfs fsync ftruncate fuse_reply_attr \
 	fuse_reply_buf fuse_reply_entry fuse_reply_err fuse_reply_ioctl \
 	fuse_reply_lseek fuse_reply_open fuse_reply_statfs fuse_reply_write \
