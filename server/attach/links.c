@@ -15,7 +15,8 @@ links_open (struct links *links, struct why *why)
 {
   *links = (struct links){ .fd = epoll_create1 (EPOLL_CLOEXEC) };
   if (links->fd == -1)
-    return why_set (why, errno, "epoll: %s", strerror (errno));
+    return why_set (why, errno, "connections cannot be watched: epoll: %s",
+                    strerror (errno));
   return 0;
 }
 
