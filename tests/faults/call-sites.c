@@ -170,11 +170,12 @@ read_calls (void)
 static void
 take_place (char *line, struct call_site *site)
 {
-  static const char *const folders[] = { "/server/", "/plugin/", "/tests/" };
+  static const char *const folders[]
+      = { "/server/", "/plugin/", "/tests/", "/shim/" };
   const char *start = NULL;
 
   line[strcspn (line, " \n")] = '\0';
-  for (unsigned i = 0; !start && i < 3; ++i)
+  for (unsigned i = 0; !start && i < sizeof folders / sizeof folders[0]; ++i)
     start = strstr (line, folders[i]);
   snprintf (site->place, sizeof site->place, "%.63s", start ? start + 1 : line);
 }
