@@ -30,6 +30,7 @@ watch_disks (void)
   command_line (false, "[\"watch\", \"43:100\"]\n");
   command_line (false, "[\"watch\", \"43:116\"]\n");
   command_line (true, "[\"watch\", \"disk\"]\n");
+  command (false, "status", NULL, NULL, NULL);
   write_pages (0, 64);
   command_line (false, "[\"unwatch\", \"43:100\"]\n");
   command_line (false, "[\"unwatch\", \"43:116\"]\n");

@@ -268,11 +268,13 @@ write_conf (const char *name, unsigned what)
            what & CONF_SMALL ? 4 : (what & CONF_OTHER ? 9 : 8));
   if (what & CONF_STATE)
     fprintf (file, "  state = \"%s/memory/state\"", folder);
-  fprintf (file, " }\n"
-                 "tier \"fast\" { prio = 1  codec = \"lz4\"  limit = \"4M\" }\n"
-                 "tier \"dense\" { prio = 2  codec = \"zstd\" }\n"
-                 "writeback { high = 90  low = 80 }\n"
-                 "cgroup \"/\" { writeback_prio = 1 }\n");
+  fprintf (file,
+           " }\n"
+           "tier \"fast\" { prio = 1  codec = \"lz4\"  limit = \"4M\" }\n"
+           "tier \"dense\" { prio = 2  codec = \"zstd\" }\n"
+           "writeback { high = 90  low = 80%s }\n"
+           "cgroup \"/\" { writeback_prio = 1 }\n",
+           what & CONF_BPF ? "  limit = \"1G\"" : "");
   if (what & CONF_BPF)
     fprintf (file, "shim = \"bpf\"\n");
   if (what & CONF_REMOTE)

@@ -57,7 +57,7 @@ extern char conf[128], control[128], server_socket[128];
 #define CONF_ONE_FILE 16U /* of backings: only one, and it is encrypted */
 #define CONF_MOVED 32U    /* the first backing is elsewhere */
 #define CONF_BLOCK 64U    /* a block device for a backing, in place of files */
-#define CONF_BPF 128U     /* tags by BPF */
+#define CONF_BPF 128U     /* tags by BPF, and a limit of writing */
 #define CONF_SMALL 256U   /* the least of memory, and much on the disk */
 #define CONF_ALONE 512U   /* no backing at all */
 #define BLOCK_DEVICE "/dev/ram0"
