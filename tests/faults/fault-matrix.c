@@ -58,13 +58,14 @@ char folder[64] = "/tmp/tierswap-faults-XXXXXX";
 bool own_mounts;
 const char *build_folder;
 
+/* Those that leave out sites are last: another one might have tried them. */
 static const struct scenario *const scenarios[] = {
-  &device_life,      &device_threads,   &device_commands,  &device_full,
-  &device_remote,    &device_changes,   &device_cgroups,   &tags_module,
-  &tags_bpf,         &state_made,       &state_taken_over, &state_moved,
-  &state_torn,       &fuse_tree,        &fuse_stale,       &plugin_exports,
-  &attach_upgrade,   &device_block,     &attach_disk,      &attach_upgrade_disk,
-  &attach_reconnect, &attach_supervise, &attach_adopt,
+  &device_life,    &device_threads, &device_commands,     &device_full,
+  &device_remote,  &device_changes, &device_cgroups,      &tags_module,
+  &tags_bpf,       &state_made,     &state_taken_over,    &state_moved,
+  &state_torn,     &fuse_tree,      &fuse_stale,          &plugin_exports,
+  &attach_upgrade, &attach_disk,    &attach_reconnect,    &attach_supervise,
+  &attach_adopt,   &device_block,   &attach_upgrade_disk,
 };
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 

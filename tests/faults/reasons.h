@@ -23,3 +23,7 @@
       "only beside another supervisor: test-supervisor" },
     { "server/policy/cgroup-tree.c", "strdup",
       "only when a watch is used again, and soon" },
+    { "server/attach/running.c", "readlink",
+      "only where the server's socket has no whole path" },
+    { "server/attach/running.c", "calloc",
+      "only of a server that another supervisor left: test-supervisor" },
