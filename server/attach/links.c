@@ -39,7 +39,7 @@ links_close (struct links *links)
   if (links->fd == -1)
     return;
   while (links->count > 0)
-    remove_link (links, links->count - 1);
+    close (links->sockets[--links->count]);
   close (links->fd);
   links->fd = -1;
 }
