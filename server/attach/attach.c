@@ -162,6 +162,16 @@ check_not_attached (const struct attachment *a, int fd, struct why *why)
   return 0;
 }
 
+/* The kernel has a reference of its own. */
+static void
+let_go (const struct attachment *a, int fd)
+{
+  if (a->links)
+    links_add (a->links, fd);
+  else
+    close (fd);
+}
+
 static unsigned
 connections_wanted (const struct attachment *a, uint16_t flags)
 {
@@ -274,9 +284,12 @@ attachment_attach (struct attachment *a, unsigned *connections, struct why *why)
                                    .patience = (uint64_t) a->options->patience,
                                    .backend = backend },
       fds, *connections, why);
-  close_all (fds, *connections);
-  if (r == -1)
+  if (r == -1) {
+    close_all (fds, *connections);
     return -1;
+  }
+  for (unsigned i = 0; i < *connections; ++i)
+    let_go (a, fds[i]);
   if (swap_on_disk (a, export.size, uuid, why) == -1) {
     r = errno;
     watch_disk_if_possible (a->options->control, a->disk.number, false);
@@ -441,7 +454,7 @@ get_times (const struct attachment *a, char text[DISK_BACKEND_ROOM],
            struct driver_connection *connection, struct why *why)
 {
   *connection = (struct driver_connection){
-    .timeout = (uint64_t) a->options->timeout,
+    .timeout = a->times_stay ? 0 : (uint64_t) a->options->timeout,
     .patience = (uint64_t) a->options->patience,
     .backend = text,
   };
@@ -481,8 +494,9 @@ attachment_reconnect (struct attachment *a, struct why *why)
       return -1;
     if (!taken)
       return count;
-    close (a->spare);
+    let_go (a, a->spare);
     a->spare = -1;
+    a->replaced++;
     count++;
   }
 }

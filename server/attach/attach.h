@@ -13,6 +13,7 @@
 #include "attach/disk.h"
 #include "attach/driver.h"
 #include "attach/handshake.h"
+#include "attach/links.h"
 #include "attach/options.h"
 #include "attach/why.h"
 
@@ -21,6 +22,9 @@ struct attachment {
   const struct options *options;
   struct driver driver;
   int spare; /* a connection that the kernel was not given yet, or -1 */
+  struct links *links; /* those that it was given are watched, or NULL */
+  unsigned replaced;   /* dead ones, so far */
+  bool times_stay;     /* the disk has its timeout, or another that is meant */
 };
 
 /* Protect a process that has to go on while what is swapped out waits for it,
@@ -52,7 +56,9 @@ extern int attachment_detach (struct attachment *a, struct why *why);
 /* Shake hands with the server, if there is no spare connection. */
 extern int attachment_meet (struct attachment *a, struct why *why);
 
-/* Put a new connection in the place of each dead one.  Their count, or -1. */
+/* Put a new connection in the place of each dead one.  Their count, or -1; then
+ * some may have been replaced nevertheless.
+ */
 extern int attachment_reconnect (struct attachment *a, struct why *why);
 
 /* Have requests sent again after TIMEOUT seconds, those that are sent from now

@@ -21,7 +21,7 @@ extern int claim_take (struct claim *claim, const char *socket,
                        struct why *why);
 extern void claim_release (struct claim *claim);
 
-/* Whether some process has it. */
-extern bool claim_is_taken (const char *socket);
+/* Whether some process has it, into *TAKEN.  -1: it cannot be told, see WHY. */
+extern int claim_is_taken (const char *socket, bool *taken, struct why *why);
 
 #endif /* TIERSWAP_CLAIM_H */

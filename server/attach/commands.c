@@ -82,6 +82,10 @@ reconnect_command (const char *control, char *const arguments[],
 
   if (!path || attachment_open (&a, path, &options, why) == -1)
     return -1;
+  if (options.timeout == 0)
+    options.timeout = disk_timeout (&a.disk);
+  if (options.timeout <= 0)
+    options.timeout = OPTIONS_TIMEOUT;
   for (int look = 0; look < LOOKS; ++look) {
     r = attachment_reconnect (&a, why);
     if (r == -1)

@@ -91,7 +91,8 @@ put_sockets (struct nl_msg *message, const int *fds, unsigned count)
 static int
 put_connection (struct nl_msg *message, const struct driver_connection *c)
 {
-  if (nla_put_u64 (message, NBD_ATTR_TIMEOUT, c->timeout) < 0
+  if ((c->timeout > 0
+       && nla_put_u64 (message, NBD_ATTR_TIMEOUT, c->timeout) < 0)
       || nla_put_u64 (message, NBD_ATTR_DEAD_CONN_TIMEOUT, c->patience) < 0)
     return -1;
   if (c->backend[0] == '\0')

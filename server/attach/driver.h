@@ -19,7 +19,8 @@ struct driver_connection {
   uint64_t size;        /* bytes */
   uint64_t block_bytes; /* of the smallest request */
   uint64_t flags;       /* transmission flags of the server */
-  uint64_t timeout;     /* seconds a request may take; then it is sent again */
+  uint64_t timeout;     /* seconds a request may take; then it is sent again;
+                           0: as long as it was before */
   uint64_t patience;    /* seconds requests wait for a server that is gone */
   const char *backend;  /* identifies the server; "": nothing does */
 };

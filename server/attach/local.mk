@@ -3,6 +3,8 @@ noinst_LTLIBRARIES += libattach.la
 libattach_la_SOURCES = \
 	server/attach/attach.c \
 	server/attach/attach.h \
+	server/attach/backoff.c \
+	server/attach/backoff.h \
 	server/attach/claim.c \
 	server/attach/claim.h \
 	server/attach/commands.c \
@@ -13,6 +15,8 @@ libattach_la_SOURCES = \
 	server/attach/driver.h \
 	server/attach/handshake.c \
 	server/attach/handshake.h \
+	server/attach/links.c \
+	server/attach/links.h \
 	server/attach/options.c \
 	server/attach/options.h \
 	server/attach/orphan.c \

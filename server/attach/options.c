@@ -10,8 +10,6 @@
 
 #include "attach/options.h"
 
-/* A request that finds no memory waits up to 45 seconds for writeback. */
-#define DEFAULT_TIMEOUT 60
 #define DEFAULT_PATIENCE 600
 #define A_DAY 86400
 
@@ -31,15 +29,25 @@ static const struct number {
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
 
+static long
+default_timeout (unsigned taken)
+{
+  if (taken & OPTION_COMMAND)
+    return OPTIONS_TIMEOUT_SUPERVISED;
+  if ((taken & OPTION_TIMES) && !(taken & OPTION_CONNECTIONS))
+    return 0;
+  return OPTIONS_TIMEOUT;
+}
+
 static void
-set_defaults (struct options *options, const char *control)
+set_defaults (struct options *options, unsigned taken, const char *control)
 {
   const char *slash = strrchr (control, '/');
   int length = slash ? (int) (slash - control) + 1 : 0;
 
   *options = (struct options){ .control = control,
                                .priority = -1,
-                               .timeout = DEFAULT_TIMEOUT,
+                               .timeout = default_timeout (taken),
                                .patience = DEFAULT_PATIENCE };
   snprintf (options->socket, sizeof options->socket, "%.*snbd.sock", length,
             control);
@@ -112,7 +120,7 @@ int
 options_parse (struct options *options, unsigned taken, char *const words[],
                const char *control, struct why *why)
 {
-  set_defaults (options, control);
+  set_defaults (options, taken, control);
   for (unsigned i = 0; words[i]; ++i) {
     int r;
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -448,6 +449,15 @@ is_plugin (const char *word)
   return strcmp (word, "tierswap") == 0
          || (length >= sizeof PLUGIN - 1
              && strcmp (word + length - (sizeof PLUGIN - 1), PLUGIN) == 0);
+}
+
+void
+running_remove_socket (const char *path)
+{
+  struct stat status;
+
+  if (lstat (path, &status) == 0 && S_ISSOCK (status.st_mode))
+    unlink (path);
 }
 
 struct successor {

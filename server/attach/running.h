@@ -16,11 +16,11 @@ struct running {
   bool supervised;     /* set by whoever knows: it is started again by itself */
   char *words, **argv; /* its command line, and where each word begins */
   char *variables, **environment;
-  int directory;       /* its working directory */
-  int program, plugin; /* open files of both, even if removed; or -1 */
-  int messages;        /* where it writes them, or -1 */
+  int directory;          /* its working directory */
+  int program, plugin;    /* open files of both, even if removed; or -1 */
+  int messages;           /* where it writes them, or -1 */
   char plugin_path[4096]; /* of it, if the command line names the open file */
-  char version[32];    /* of the one that is installed */
+  char version[32];       /* of the one that is installed */
 };
 
 /* The server behind the CONTROL socket. */
@@ -36,6 +36,11 @@ extern bool running_socket (const struct running *running, char *path,
  * as a pidfd; -1: it is not told, or it does not look like a server of that.
  */
 extern int running_behind (int connection, const char *path);
+
+/* The socket of a server that was killed is in the way of the next: remove what
+ * is at PATH, if it is one.
+ */
+extern void running_remove_socket (const char *path);
 
 /* Whether it stays in the foreground. */
 extern bool running_stays (const struct running *running);

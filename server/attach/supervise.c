@@ -2,6 +2,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,36 +13,46 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "attach/backoff.h"
 #include "attach/claim.h"
 #include "attach/handshake.h"
 #include "attach/orphan.h"
 #include "attach/running.h"
 #include "attach/supervise.h"
 
-/* Milliseconds.  The driver gives a connection up by itself when a request
- * takes too long; that is seen at the next look.
+/* Milliseconds between looks.  What happens is seen at once: the end of the
+ * server, and the end of a connection that this process gave to the kernel,
+ * whoever ended it.  Looks are for the rest.
  */
 #define LOOK 5000
+#define LOOK_AT_OTHERS 1000 /* connections that somebody else gave */
 #define LOOK_FOR_SERVER 100
 #define LOOK_AT_STALE_SERVER 2000
-#define RESTART_MOST 10000
+
+/* A connection that has hung up can be replaced as soon as the driver has seen
+ * it too, if nobody else has done it before.
+ */
+#define LOOK_FOR_DEAD 50
+#define LOOKS_FOR_DEAD 20
 
 struct supervisor {
   struct attachment a;
   int signals;
   sigset_t before; /* the signals that were blocked at the start */
   struct claim claim;
-  int server;      /* a pidfd of the one that is ours, or -1 */
-  pid_t detaching; /* a process that detaches the disk, or 0 */
-  int64_t started; /* when the server was, milliseconds */
-  int64_t delay;   /* before it is started again, milliseconds */
+  int server;             /* a pidfd of the one that is ours, or -1 */
+  pid_t detaching;        /* a process that detaches the disk, or 0 */
+  struct backoff backoff; /* of starting it */
+  struct links links;     /* the connections that are watched */
+  unsigned connections;   /* that the disk has, if none of others */
+  unsigned lost;          /* connections that are to be replaced */
+  unsigned looks_for_dead;
   bool away;       /* the server does not answer */
   bool stale;      /* it answers, but has not what the disk had */
   struct why told; /* what was said last */
@@ -127,16 +138,6 @@ notify_ready (void)
   close (fd);
 }
 
-/* The socket of a server that was killed is in the way of the next. */
-static void
-remove_socket (const char *path)
-{
-  struct stat status;
-
-  if (stat (path, &status) == 0 && S_ISSOCK (status.st_mode))
-    unlink (path);
-}
-
 /* In a process of its own. */
 static void
 become_server (const void *opaque)
@@ -162,8 +163,8 @@ start_server (struct supervisor *s, int error)
   struct why why;
 
   if (error == ECONNREFUSED)
-    remove_socket (s->a.options->socket);
-  s->started = now ();
+    running_remove_socket (s->a.options->socket);
+  backoff_start (&s->backoff, now ());
   s->server = orphan_start (become_server, s, &why);
   if (s->server == -1)
     say ("%s", why.text);
@@ -177,19 +178,27 @@ adopt_server (struct supervisor *s)
     s->server = running_behind (s->a.spare, s->a.options->socket);
 }
 
-/* A server that ends soon after its start is given ever longer pauses. */
 static void
 server_ended (struct supervisor *s)
 {
   say ("the server has ended");
   close (s->server);
   s->server = -1;
-  if (now () - s->started > RESTART_MOST)
-    s->delay = 0;
-  else
-    s->delay = s->delay == 0 ? LOOK_FOR_SERVER : 2 * s->delay;
-  if (s->delay > RESTART_MOST)
-    s->delay = RESTART_MOST;
+  backoff_end (&s->backoff, now ());
+}
+
+static void
+connections_ended (struct supervisor *s)
+{
+  unsigned count = links_take_hung_up (&s->links);
+
+  if (count == 0)
+    return;
+  say ("%u connection%s of %s %s ended", count, count == 1 ? "" : "s",
+       s->a.disk.path, count == 1 ? "has" : "have");
+  s->lost += count;
+  s->looks_for_dead = LOOKS_FOR_DEAD;
+  s->a.times_stay = false;
 }
 
 /* In a process of its own: the server must be looked after meanwhile.  If the
@@ -246,22 +255,29 @@ take_signal (struct supervisor *s)
   return end;
 }
 
-/* Sleep until there is something to do.  True: it was asked to end. */
+/* Sleep until there is something to do.  True: it was asked to end.  So few
+ * descriptors are polled that the kernel needs no memory for it.
+ */
 static bool
 sleep_a_while (struct supervisor *s, int milliseconds)
 {
   struct pollfd poll_for[]
       = { { .fd = s->signals, .events = POLLIN },
           { .fd = s->a.spare, .events = POLLIN | POLLRDHUP },
-          { .fd = s->server, .events = POLLIN } };
+          { .fd = s->server, .events = POLLIN },
+          { .fd = s->links.fd, .events = POLLIN } };
 
-  poll (poll_for, 3, milliseconds);
+  if (poll (poll_for, 4, milliseconds) == -1)
+    nanosleep (&(struct timespec){ 0, LOOK_FOR_SERVER * 1000000L }, NULL);
   if (s->a.spare != -1 && poll_for[1].revents != 0) {
     close (s->a.spare);
     s->a.spare = -1;
+    s->a.times_stay = false;
   }
   if (s->server != -1 && poll_for[2].revents != 0)
     server_ended (s);
+  if (poll_for[3].revents != 0)
+    connections_ended (s);
   return take_signal (s);
 }
 
@@ -271,7 +287,7 @@ look_for_server (struct supervisor *s, int error)
 {
   if (s->a.options->command && s->server == -1
       && (error == ENOENT || error == ECONNREFUSED)
-      && now () >= s->started + s->delay)
+      && backoff_is_over (&s->backoff, now ()))
     start_server (s, error);
 }
 
@@ -306,14 +322,24 @@ stop_server (struct supervisor *s)
 }
 
 static void
+count_replaced (struct supervisor *s, unsigned count)
+{
+  if (count == 0)
+    return;
+  say ("%s has %u new connection%s", s->a.disk.path, count,
+       count == 1 ? "" : "s");
+  s->lost -= count < s->lost ? count : s->lost;
+}
+
+static void
 reconnect (struct supervisor *s)
 {
   struct why why;
-  int count = attachment_reconnect (&s->a, &why);
+  unsigned before = s->a.replaced;
+  int r = attachment_reconnect (&s->a, &why), error = errno;
 
-  if (count == -1) {
-    int error = errno;
-
+  count_replaced (s, s->a.replaced - before);
+  if (r == -1) {
     if (disk_owner (&s->a.disk) == 0)
       return;
     if (!s->away || error == ESTALE)
@@ -323,19 +349,33 @@ reconnect (struct supervisor *s)
     look_for_server (s, error);
   }
   else {
-    if (count > 0)
-      say ("%s has %d new connection%s", s->a.disk.path, count,
-           count == 1 ? "" : "s");
     adopt_server (s);
     s->away = s->stale = false;
+    /* A look does not undo the short timeout of an upgrade that is about to end
+     * the server.
+     */
+    s->a.times_stay = s->lost == 0;
     s->told.text[0] = '\0';
   }
+}
+
+/* How long to sleep if nothing happens. */
+static int
+until_next_look (struct supervisor *s)
+{
+  if (s->a.spare == -1)
+    return s->stale ? LOOK_AT_STALE_SERVER : LOOK_FOR_SERVER;
+  if (s->lost > 0 && s->looks_for_dead > 0) {
+    --s->looks_for_dead;
+    return LOOK_FOR_DEAD;
+  }
+  s->lost = 0;
+  return s->links.count < s->connections ? LOOK_AT_OTHERS : LOOK;
 }
 
 static int
 begin (struct supervisor *s, struct why *why)
 {
-  unsigned connections;
   bool swapped;
 
   if (attachment_find (&s->a, &swapped, why) == -1)
@@ -343,56 +383,66 @@ begin (struct supervisor *s, struct why *why)
   if (swapped) {
     say ("%s is connected already, and looked after from now on",
          s->a.disk.path);
+    s->connections = UINT_MAX;
     return 0;
   }
   if (wait_for_server (s, why) == -1
-      || attachment_attach (&s->a, &connections, why) == -1)
+      || attachment_attach (&s->a, &s->connections, why) == -1)
     return -1;
-  say ("%s is swapped on, with %u connection%s", s->a.disk.path, connections,
-       connections == 1 ? "" : "s");
+  say ("%s is swapped on, with %u connection%s", s->a.disk.path, s->connections,
+       s->connections == 1 ? "" : "s");
   return 0;
+}
+
+/* What a supervisor has beside its disk. */
+static int
+prepare (struct supervisor *s, struct why *why)
+{
+  const struct options *options = s->a.options;
+
+  if (options->command && claim_take (&s->claim, options->socket, why) == -1)
+    return -1;
+  attach_protect ();
+  if (links_open (&s->links, why) == -1)
+    return -1;
+  s->a.links = &s->links;
+  return take_signals (s, why);
+}
+
+static void
+look_after (struct supervisor *s)
+{
+  notify_ready ();
+  while (disk_owner (&s->a.disk) != 0) {
+    reconnect (s);
+    if (sleep_a_while (s, until_next_look (s)))
+      begin_detach (s);
+  }
+  say ("%s is detached", s->a.disk.path);
 }
 
 int
 supervise (const char *path, const struct options *options, struct why *why)
 {
-  struct supervisor s = { .signals = -1, .server = -1, .claim.fd = -1 };
+  struct supervisor s
+      = { .signals = -1, .server = -1, .claim.fd = -1, .links.fd = -1 };
   int r, saved_errno;
 
   if (attachment_open (&s.a, path, options, why) == -1)
     return -1;
-  if (options->command && claim_take (&s.claim, options->socket, why) == -1) {
-    saved_errno = errno;
-    attachment_close (&s.a);
-    errno = saved_errno;
-    return -1;
-  }
-  attach_protect ();
-  if (take_signals (&s, why) == -1) {
-    saved_errno = errno;
-    attachment_close (&s.a);
-    claim_release (&s.claim);
-    errno = saved_errno;
-    return -1;
-  }
-  r = begin (&s, why);
-  if (r == 0) {
-    notify_ready ();
-    while (disk_owner (&s.a.disk) != 0) {
-      reconnect (&s);
-      if (sleep_a_while (&s, s.a.spare != -1 ? LOOK
-                             : s.stale       ? LOOK_AT_STALE_SERVER
-                                             : LOOK_FOR_SERVER))
-        begin_detach (&s);
-    }
-    say ("%s is detached", path);
-  }
+  r = prepare (&s, why);
+  if (r == 0)
+    r = begin (&s, why);
+  if (r == 0)
+    look_after (&s);
   saved_errno = errno;
   attachment_close (&s.a);
   s.a.spare = -1;
+  links_close (&s.links);
   stop_server (&s);
   claim_release (&s.claim);
-  close (s.signals);
+  if (s.signals != -1)
+    close (s.signals);
   errno = saved_errno;
   return r;
 }

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,16 +123,6 @@ find_disk (struct upgrade *u, const char *path, struct why *why)
   return 0;
 }
 
-/* The socket of a server that was killed is in the way of the next. */
-static void
-remove_socket (const char *path)
-{
-  struct stat status;
-
-  if (lstat (path, &status) == 0 && S_ISSOCK (status.st_mode))
-    unlink (path);
-}
-
 /* The process behind the control socket, 0: none answers. */
 static pid_t
 server_there (const struct upgrade *u)
@@ -206,7 +195,7 @@ start (struct upgrade *u, bool same, pid_t *process, struct why *why)
   int pidfd = -1, r;
 
   if (!u->old.supervised) {
-    remove_socket (u->options.socket);
+    running_remove_socket (u->options.socket);
     pidfd = running_start (&u->old, same, why);
     if (pidfd == -1)
       return -1;
@@ -308,8 +297,8 @@ upgrade_command (const char *control, char *const arguments[], struct why *why)
   if (running_find (&u.old, control, why) == 0) {
     if (!named && running_socket (&u.old, socket, sizeof socket))
       strcpy (u.options.socket, socket);
-    u.old.supervised = claim_is_taken (u.options.socket);
-    if (running_ask_successor (&u.old, why) == 0
+    if (claim_is_taken (u.options.socket, &u.old.supervised, why) == 0
+        && running_ask_successor (&u.old, why) == 0
         && find_disk (&u, path, why) == 0)
       r = replace (&u, why);
   }

@@ -13,11 +13,16 @@ struct store;
 struct wake;
 struct worker;
 
-/* A request waits for room at most this long in all, in seconds: longer than
- * what is written to a backing that hangs (30), since after that another one
- * takes it.
+/* A request waits for room at most this long in all, in seconds.  It must be
+ * answered before the client gives its connection up: a supervised disk does
+ * that after 20 seconds, nbd-client's after 30.  What waits on would never be
+ * told that there is no room, for it is sent again each time.
+ *
+ * A backing that hangs is given 30 seconds before another one takes what is to
+ * be written.  A pool that is full then refuses some writes meanwhile; the
+ * kernel keeps those pages in memory, and tries again.
  */
-#define ROOM_WAIT_SECONDS 45
+#define ROOM_WAIT_SECONDS 15
 
 /* Make room by cleaning: in TIER if it is the tier that is full, anywhere
  * otherwise.  False if there is nothing left to clean.

@@ -8,7 +8,7 @@ faults_wrapped = \
 	bpf_map__set_max_entries bpf_object__attach_skeleton \
 	bpf_object__destroy_skeleton bpf_object__load_skeleton \
 	bpf_object__open_skeleton calloc cfg_free cfg_init cfg_parse_buf \
-	close closedir connect dup2 endmntent eventfd execvp fallocate fchdir \
+	close closedir connect dup2 endmntent epoll_create1 epoll_ctl epoll_wait eventfd execvp fallocate fchdir \
 	fchmod fclose fcntl fdopen fdopendir fexecve fgets flock fopen fork \
 	free fstat fstatat fstatfs fsync ftruncate fuse_reply_attr \
 	fuse_reply_buf fuse_reply_entry fuse_reply_err fuse_reply_ioctl \

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -518,6 +519,13 @@ WRAP (int, getsockopt,
       (fd, level, option, value, length), -1, ENOBUFS)
 WRAP (int, poll, (struct pollfd * fds, nfds_t count, int timeout),
       (fds, count, timeout), -1, EINTR)
+WRAP (int, epoll_create1, (int flags), (flags), -1, EMFILE)
+WRAP (int, epoll_ctl,
+      (int set, int operation, int fd, struct epoll_event *event),
+      (set, operation, fd, event), -1, ENOMEM)
+WRAP (int, epoll_wait,
+      (int set, struct epoll_event *events, int most, int timeout),
+      (set, events, most, timeout), -1, EINTR)
 WRAP (int, ppoll,
       (struct pollfd * fds, nfds_t count, const struct timespec *timeout,
        const sigset_t *mask),

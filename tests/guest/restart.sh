@@ -38,13 +38,33 @@ was_given_up () {
   [ "$(times_given_up)" -gt "$given_up" ]
 }
 
+# What the supervisor learned of connections as they ended, not at its looks:
+# "given ended", as it tells them.
+connections_told () {
+  awk -v disk="$device" '
+    / is swapped on, with / { given += $(NF - 1) }
+    / has [0-9]+ new connection/ { given += $4 }
+    $5 == disk && $NF == "ended" { ended += $2 }
+    END { print given + 0, ended + 0 }' /run/supervisor
+}
+
+ends_told () {
+  connections_told | cut -d ' ' -f 2
+}
+
+end_was_told () {
+  [ "$(ends_told)" -gt "$ends" ]
+}
+
 # The server is alive, but too slow.
 stop_for_a_while () {
   local stopped given_up
   stopped=$(cat "$pidfile")
   given_up=$(times_given_up)
+  ends=$(ends_told)
   kill -STOP "$stopped"
   wait_until 120 "the kernel gives a connection up" was_given_up
+  wait_until 60 "the supervisor is told of that" end_was_told
   kill -CONT "$stopped"
 }
 
@@ -63,8 +83,12 @@ for ((i = 1; i <= kills; i++)); do
   sleep "$((RANDOM % 6)).$((RANDOM % 10))"
   check_programs
   killed=$(cat "$pidfile")
+  read -r given ends <<< "$(connections_told)"
   kill -KILL "$killed"
   wait_until 300 "another server is there" another_server "$killed"
+  # One that was given up just before may not have been replaced yet.
+  [ "$given" -eq "$ends" ] \
+    || wait_until 60 "the supervisor is told of the connections" end_was_told
   [ $((i % 10)) != 0 ] || say "killed $i times"
   [ $((i % 4)) != 2 ] || stop_for_a_while
 done

@@ -19,11 +19,11 @@ is_of_removed_file () {
   grep -q "$plugin (deleted)" "/proc/$(cat "$pidfile")/maps"
 }
 
-# As attach said, also after the upgrade had the kernel hurry.
+# As supervise said, also after the upgrade had the kernel hurry.
 check_timeout () {
   local milliseconds
   milliseconds=$(cat "/sys/block/${device#/dev/}/queue/io_timeout")
-  [ "$milliseconds" = 60000 ] || fail "requests are given $milliseconds ms"
+  [ "$milliseconds" = 20000 ] || fail "requests are given $milliseconds ms"
 }
 
 upgrade () {

@@ -51,12 +51,13 @@ unit_tests += tests/unit/test-fuse-names tests/unit/test-protocol \
 
 # Late writes, and attaching.
 unit_tests += tests/unit/test-fence tests/unit/test-handshake \
-	tests/unit/test-attach
+	tests/unit/test-attach tests/unit/test-supervise
 
 # Those of other libraries, or with files of the server beside them.
 tests_unit_test_fence_SOURCES = tests/unit/test-fence.c plugin/fence.c
 tests_unit_test_handshake_LDADD = libattach.la $(CMOCKA_LIBS)
 tests_unit_test_attach_LDADD = libattach.la $(CMOCKA_LIBS)
+tests_unit_test_supervise_LDADD = libattach.la $(CMOCKA_LIBS)
 tests_unit_test_screen_SOURCES = tests/unit/test-screen.c \
 	server/control/metrics.c server/control/screen.c
 tests_unit_test_screen_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)

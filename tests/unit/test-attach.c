@@ -15,6 +15,7 @@
 #include "attach/disk.h"
 #include "attach/options.h"
 #include "attach/swap.h"
+#include "store/room.h"
 #include "test.h"
 
 #define ALL (~0U)
@@ -57,8 +58,14 @@ test_options (void **state)
   assert_string_equal (o.socket, "/run/tierswap/nbd.sock");
   assert_int_equal (o.priority, -1);
   assert_int_equal (o.connections, 0);
-  assert_true (o.timeout > 45); /* what a write may wait */
+  assert_true (o.timeout > ROOM_WAIT_SECONDS);
   assert_null (o.command);
+  assert_int_equal (options_parse (&o, OPTION_TIMES, none, control, &why), 0);
+  assert_int_equal (o.timeout, 0);
+  assert_int_equal (options_parse (&o, OPTION_TIMES | OPTION_CONNECTIONS, none,
+                                   control, &why),
+                    0);
+  assert_true (o.timeout > ROOM_WAIT_SECONDS + 30); /* a backing hangs */
   assert_int_equal (options_parse (&o, ALL, none, "here.sock", &why), 0);
   assert_string_equal (o.socket, "nbd.sock");
 
