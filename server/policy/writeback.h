@@ -16,7 +16,7 @@
  * all of it is live and no page of it was read since; else its pages are packed
  * with others first, and those read since stay in memory.
  *
- * No backing that hangs holds the thread up, nor more than 2 MiB of memory.
+ * No backing that hangs holds the thread up, nor more than 2 MiB by it.
  * After a second in which nothing that is being written there has ended, it is
  * late: the thread does not wait for it, and others take what it should, by the
  * rules for one that has failed; where none does, the pages stay.  What is in

@@ -14,8 +14,8 @@ struct wake;
 struct worker;
 
 /* A request waits for room at most this long in all, in seconds: longer than
- * what is written to a backing that hangs (30), since after that another one
- * takes it.
+ * what is written to a backing that hangs (30), since after that it is known
+ * whether any takes it.
  */
 #define ROOM_WAIT_SECONDS 45
 
