@@ -6,8 +6,8 @@
 #include "store/mover.h"
 #include "store/pick.h"
 
-/* A list's old end may be claimed: by the mover, as long as a backing that hangs
- * keeps what it is given, and by others.  Look no further than this.
+/* A list's old end may be claimed: by the mover, as long as a backing that
+ * hangs keeps what it is given, and by others.  Look no further than this.
  */
 #define LOOK_AHEAD (MOVER_DEPTH + 8)
 
