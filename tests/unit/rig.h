@@ -95,7 +95,7 @@ extern void rig_settle (struct rig *rig);
 #define rig_wait(condition)                                                    \
   do {                                                                         \
     for (unsigned tries_ = 0; !(condition); ++tries_) {                        \
-      if (tries_ == 6000)                                                      \
+      if (tries_ == 30000)                                                     \
         fail_msg ("this did not come about: %s", #condition);                  \
       rig_pause ();                                                            \
     }                                                                          \
