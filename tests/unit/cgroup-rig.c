@@ -230,11 +230,14 @@ cgroup_rig_count (struct cgroup_rig *rig, unsigned first, unsigned count,
 struct cgroup_info
 cgroup_rig_info (struct cgroup_rig *rig, const char *path)
 {
+  pthread_mutex_t *round = &rig->device->store->cleaner.round;
   struct cgroup_info info;
   char *error;
 
+  pthread_mutex_lock (round);
   if (cgroups_get (rig->device->cgroups, path, &info, &error) == -1)
     fail_msg ("%s", error);
+  pthread_mutex_unlock (round);
   free (info.path);
   info.path = NULL;
   return info;

@@ -68,7 +68,9 @@ extern unsigned cgroup_rig_count (struct cgroup_rig *rig, unsigned first,
                                   unsigned count, int where, unsigned prio,
                                   uint32_t index);
 
-/* What is known of a cgroup; there must be one. */
+/* What is known of a cgroup; there must be one.  The cleaner rests meanwhile:
+ * what it moves at that moment is counted at both places.
+ */
 extern struct cgroup_info cgroup_rig_info (struct cgroup_rig *rig,
                                            const char *path);
 
