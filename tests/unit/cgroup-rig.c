@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,15 @@ remove_file (struct cgroup_rig *rig, const char *name)
   unlink (path);
 }
 
+void
+cgroup_rig_as_client (void)
+{
+  const struct sched_param normal = { 0 };
+
+  assert_int_equal (
+      pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal), 0);
+}
+
 struct cgroup_rig *
 cgroup_rig_start (const char *pool, const char *sections)
 {
@@ -75,6 +85,7 @@ cgroup_rig_start (const char *pool, const char *sections)
   assert_int_equal (device_create (conf, NULL, &rig->device), 0);
   rig->device->hierarchy = strdup (rig->hierarchy);
   assert_int_equal (device_start (rig->device), 0);
+  cgroup_rig_as_client ();
   return rig;
 }
 
