@@ -54,6 +54,11 @@ extern unsigned rig_add (struct rig *rig, const char *name, unsigned prio,
 extern unsigned rig_add_config (struct rig *rig,
                                 const struct config_backing *config);
 
+/* Has all been punched out of the file of a backing?  Until then extents that
+ * were freed may be kept back for a moment.
+ */
+extern bool rig_is_empty (struct rig *rig, const char *name);
+
 /* Write COUNT pages from FIRST on.  How many were, before the first one for
  * which there was no room.
  */
