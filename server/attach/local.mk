@@ -28,11 +28,9 @@ libattach_la_SOURCES = \
 	server/attach/swap.h \
 	server/attach/why.c \
 	server/attach/why.h \
-	server/common/protect.c \
-	server/common/protect.h \
+	$(protect_sources) \
 	server/control/ask.c \
 	server/control/ask.h \
-	server/control/human.c \
-	server/control/human.h
+	$(human_sources)
 libattach_la_CFLAGS = $(AM_CFLAGS) $(NETLINK_CFLAGS) $(JANSSON_CFLAGS)
 libattach_la_LIBADD = $(NETLINK_LIBS) $(JANSSON_LIBS)

@@ -1,3 +1,7 @@
+# What is in libattach or in tierswapctl too.
+human_sources = server/control/human.c server/control/human.h
+usage_sources = server/control/usage.c server/control/usage.h
+
 libtierswap_la_SOURCES += \
 	server/control/attributes.c \
 	server/control/attributes.h \
@@ -24,8 +28,7 @@ libtierswap_la_SOURCES += \
 	server/control/fuse-reports.c \
 	server/control/fuse-reports.h \
 	server/control/fuse-serve.c \
-	server/control/human.c \
-	server/control/human.h \
+	$(human_sources) \
 	server/control/listener.c \
 	server/control/listener.h \
 	server/control/protocol.c \
@@ -35,8 +38,7 @@ libtierswap_la_SOURCES += \
 	server/control/statistics.c \
 	server/control/statistics.h \
 	server/control/tierswap.c \
-	server/control/usage.c \
-	server/control/usage.h
+	$(usage_sources)
 
 # The command that speaks with the control socket: none of the engine is in it.
 bin_PROGRAMS += tierswapctl
@@ -50,8 +52,7 @@ tierswapctl_SOURCES = \
 	server/control/tierswapctl.c \
 	server/control/top.c \
 	server/control/top.h \
-	server/control/usage.c \
-	server/control/usage.h
+	$(usage_sources)
 tierswapctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(NCURSES_CFLAGS)
 tierswapctl_LDADD = libattach.la $(JANSSON_LIBS) $(NCURSES_LIBS) -lm
 

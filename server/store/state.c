@@ -324,21 +324,27 @@ lock (int fd, pid_t *owner)
   return 0;
 }
 
-/* A header is written in one piece before the file has any other content. */
+/* Before the file has any other content.  A part of it would be taken for
+ * somebody else's file.
+ */
 static int
 write_header (int fd, uint64_t size)
 {
   struct state_header header = new_header (size);
-  size_t length = offsetof (struct state_header, generation);
-  ssize_t n = pwrite (fd, &header, length, 0);
+  size_t length = offsetof (struct state_header, generation), done = 0;
 
-  if (n == -1)
-    return -1;
-  if ((size_t) n != length) {
-    if (ftruncate (fd, 0) == -1)
+  while (done < length) {
+    ssize_t n = pwrite (fd, (const char *) &header + done, length - done,
+                        (off_t) done);
+    int saved_errno = n == 0 ? ENOSPC : errno;
+
+    if (n > 0)
+      done += (size_t) n;
+    else if (n == 0 || saved_errno != EINTR) {
+      (void) !ftruncate (fd, 0);
+      errno = saved_errno;
       return -1;
-    errno = ENOSPC;
-    return -1;
+    }
   }
   return 0;
 }

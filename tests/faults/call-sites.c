@@ -91,14 +91,25 @@ take_function (const char *line, struct call_site *site)
   return !is_sure (site->function);
 }
 
+/* The code of the program, which is read more than once, or NULL. */
 static FILE *
 disassemble (void)
 {
+  static char text[65536];
+  FILE *pipe, *code = tmpfile ();
   char line[640];
+  size_t n;
 
   snprintf (line, sizeof line, "objdump -d --no-show-raw-insn '%s' 2>/dev/null",
             program ());
-  return popen (line, "r");
+  pipe = popen (line, "r");
+  while (pipe && code && (n = fread (text, 1, sizeof text, pipe)) > 0)
+    fwrite (text, 1, n, code);
+  if ((!pipe || pclose (pipe) != 0) && code) {
+    fclose (code);
+    return NULL;
+  }
+  return code;
 }
 
 /* A jump to it is the last call of a function, and returns to that one's
@@ -111,20 +122,20 @@ static struct tail {
 static unsigned tails_count;
 
 static bool
-read_tails (void)
+read_tails (FILE *code)
 {
-  FILE *pipe = disassemble ();
   uintptr_t from = 0;
   char line[1024];
 
-  while (pipe && fgets (line, sizeof line, pipe)) {
+  rewind (code);
+  while (fgets (line, sizeof line, code)) {
     if (line[0] == '0')
       from = strtoul (line, NULL, 16);
     else if (strstr (line, "\tjmp ") && tails_count < TAILS
              && take_function (line, &tails[tails_count].site))
       tails[tails_count++].from = from;
   }
-  return pipe && pclose (pipe) == 0 && tails_count < TAILS;
+  return tails_count < TAILS;
 }
 
 static bool
@@ -147,13 +158,13 @@ take_call (const char *line, struct call_site *site)
 }
 
 static bool
-read_calls (void)
+read_calls (FILE *code)
 {
-  FILE *pipe = disassemble ();
   char line[1024];
   bool called = false;
 
-  while (pipe && count < SITES && fgets (line, sizeof line, pipe)) {
+  rewind (code);
+  while (count < SITES && fgets (line, sizeof line, code)) {
     char *end;
     uintptr_t address = strtoul (line, &end, 16);
 
@@ -163,18 +174,19 @@ read_calls (void)
       sites[count++].address = address;
     called = count < SITES && take_call (line, &sites[count]);
   }
-  return pipe && pclose (pipe) == 0 && count > 0 && count < SITES;
+  return count > 0 && count < SITES;
 }
 
 /* "folder/file.c:LINE" out of what addr2line says. */
 static void
 take_place (char *line, struct call_site *site)
 {
-  static const char *const folders[] = { "/server/", "/plugin/", "/tests/" };
+  static const char *const folders[]
+      = { "/server/", "/plugin/", "/tests/", "/shim/" };
   const char *start = NULL;
 
   line[strcspn (line, " \n")] = '\0';
-  for (unsigned i = 0; !start && i < 3; ++i)
+  for (unsigned i = 0; !start && i < sizeof folders / sizeof folders[0]; ++i)
     start = strstr (line, folders[i]);
   snprintf (site->place, sizeof site->place, "%.63s", start ? start + 1 : line);
 }
@@ -208,12 +220,19 @@ read_places (void)
 bool
 call_sites_read (void)
 {
+  FILE *code;
+  bool read;
+
   for (unsigned i = 1; i < sizeof sure / sizeof sure[0]; ++i)
     if (strcmp (sure[i - 1], sure[i]) >= 0) {
       printf ("sure.h is not in order: %s\n", sure[i]);
       return false;
     }
-  return read_tails () && read_calls () && read_places ();
+  code = disassemble ();
+  read = code && read_tails (code) && read_calls (code);
+  if (code)
+    fclose (code);
+  return read && read_places ();
 }
 
 unsigned

@@ -46,6 +46,8 @@ faults_give (void *pointer)
 {
   unsigned i = (unsigned) ((uintptr_t) pointer >> 4) % HELD;
 
+  if (!pointer)
+    return;
   lock (&held_lock);
   while (held[i].pointer && held[i].pointer != pointer)
     i = (i + 1) % HELD;
@@ -108,7 +110,10 @@ faults_ask (const char *function, const int *errors, void *address)
     return 0;
   lock (&faults->lock);
   site = find_site (function, errors, (uintptr_t) address);
-  site->scenarios |= atomic_load (&faults->scenario);
+  if (atomic_load (&faults->scenario)) {
+    site->scenarios |= atomic_load (&faults->scenario);
+    site->after = 0; /* no failure leads to it */
+  }
   for (unsigned i = 0; i < 2; ++i)
     if (faults->armed[i].address == (uintptr_t) address
         && !atomic_exchange (&faults->armed[i].fired, true))

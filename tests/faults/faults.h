@@ -4,7 +4,7 @@
  * them can be made to fail.
  *
  * A call site is the address that a call returns to.  What is taken by the
- * calls of the server (memory, mappings) is remembered until it is given back.
+ * calls of the server is remembered until it is given back.
  */
 #ifndef TIERSWAP_TEST_FAULTS_H
 #define TIERSWAP_TEST_FAULTS_H
@@ -14,7 +14,9 @@
 #include <stdint.h>
 
 #define FAULT_SITES 2048
-#define FAULT_ERRORS 3
+
+/* No error: half of it is done.  Others are those of errno. */
+#define FAULT_HALF 4096
 
 /* Shared by the processes of the test. */
 struct fault_site {
@@ -23,6 +25,7 @@ struct fault_site {
   const int *errors;   /* ends with 0: what it may fail with */
   uint32_t scenarios;  /* a bit for each that came to it while it was noted */
   _Atomic bool failed; /* it did, once */
+  bool tried;          /* it was to, whether or not it was come to again */
   /* The fault that led to it, if it was not come to without one. */
   uintptr_t after;
   int after_error;
@@ -49,13 +52,13 @@ extern struct faults *faults;
 /* The error of ERRORS that this call of FUNCTION shall fail with, or 0. */
 extern int faults_ask (const char *function, const int *errors, void *address);
 
-/* Memory or a mapping is taken by a call at ADDRESS; it is given back. */
+/* What a call at ADDRESS took (memory, a mapping, a stream, a thing of a
+ * library; NULL: nothing) is to be given back; and it is.
+ */
 extern void *faults_take (void *pointer, void *address);
 extern void faults_give (void *pointer);
 
-/* Memory and mappings that were taken and not given back: how many; *ADDRESS
- * is the site of one of them.
- */
+/* What was taken and not given back: how much; *ADDRESS is the site of one. */
 extern unsigned faults_held (uintptr_t *address);
 
 #endif /* TIERSWAP_TEST_FAULTS_H */

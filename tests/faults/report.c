@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "call-sites.h"
 #include "faults.h"
+#include "notes.h"
 #include "report.h"
 #include "scenario.h"
 
@@ -19,29 +19,20 @@ static struct {
 static FILE *table;
 static char table_path[512];
 
-/* "fault-matrix.txt", with another ending. */
-static const char *
-path_with (const char *folder_of_it, const char *ending, char path[512])
+const char *
+report_path (const char *ending, char path[512])
 {
-  snprintf (path, 512, "%s/fault-matrix.%s", folder_of_it, ending);
-  return path;
-}
-
-static const char *
-out_folder (void)
-{
-  static char path[400];
   const char *named = getenv ("FAULTS_OUT");
 
-  snprintf (path, sizeof path, "%s%s", named ? named : build_folder,
-            named ? "" : "/tests/faults");
+  snprintf (path, 512, "%s%s/fault-matrix%s", named ? named : build_folder,
+            named ? "" : "/tests/faults", ending);
   return path;
 }
 
 bool
-report_open (void)
+report_open (const char *ending)
 {
-  table = fopen (path_with (out_folder (), "txt", table_path), "w");
+  table = fopen (report_path (ending, table_path), "w");
   if (!table) {
     perror (table_path);
     return false;
@@ -68,16 +59,19 @@ report_usual (void)
   strcpy (usual, result->message);
 }
 
+/* Where something was taken that was not given back. */
+static const char *
+held_by (void)
+{
+  return result->held_at ? call_sites_place (result->held_at) : "";
+}
+
 static void
 tell_outcome (char *outcome, size_t room)
 {
   if (result->bad[0]) {
-    const char *held_by = "";
-
-    if (strstr (result->bad, "memory"))
-      held_by = call_sites_place (result->held_at);
     sum.wrong++;
-    snprintf (outcome, room, "WRONG: %s %s (%.150s)", result->bad, held_by,
+    snprintf (outcome, room, "WRONG: %s %s (%.150s)", result->bad, held_by (),
               result->message);
   }
   else if (!atomic_load (&faults->armed[0].fired)) {
@@ -113,7 +107,7 @@ report_row (const char *scenario, const struct fault_site *site, int error)
   tell_outcome (outcome, sizeof outcome);
   snprintf (row, sizeof row, "%-10s %-36s %-26s %-12s %s\n", scenario,
             call_sites_place (site->address), site->function,
-            strerrorname_np (error), outcome);
+            error == FAULT_HALF ? "half" : strerrorname_np (error), outcome);
   fputs (row, table);
   if (result->bad[0])
     fputs (row, stdout);
@@ -124,6 +118,7 @@ report_scenario (const char *scenario, double seconds)
 {
   static unsigned runs;
 
+  notes_ran (scenario);
   printf ("%-10s %4u faults, %.0f s\n", scenario, sum.runs - runs, seconds);
   runs = sum.runs;
 }
@@ -139,8 +134,9 @@ void
 report_wrong (const char *scenario)
 {
   sum.wrong++;
-  printf ("%s does not even work without a fault: %s%s %s (%s)\n", scenario,
-          result->bad, result->refused, result->what, result->message);
+  printf ("%s does not even work without a fault: %s%s %s %s (%s)\n", scenario,
+          result->bad, result->refused, result->what, held_by (),
+          result->message);
 }
 
 /* ---- layers ---- */
@@ -152,7 +148,7 @@ static const struct layer {
   { "store", "server/store/" },      { "policy", "server/policy/" },
   { "fuse", "server/control/fuse" }, { "attach", "server/control/ask." },
   { "control", "server/control/" },  { "attach", "server/attach/" },
-  { "plugin", "plugin/" },
+  { "plugin", "plugin/" },           { "policy", "shim/" },
 };
 #define LAYERS (sizeof layers / sizeof layers[0])
 
@@ -163,6 +159,12 @@ layer_of (const char *place)
     if (strncmp (place, layers[i].prefix, strlen (layers[i].prefix)) == 0)
       return layers[i].name;
   return NULL;
+}
+
+bool
+report_is_of_layer (const char *place)
+{
+  return layer_of (place) != NULL;
 }
 
 /* Why a call is not come to here; of a whole file where FUNCTION is NULL. */
@@ -187,69 +189,6 @@ reason_of (const struct call_site *site)
   return "";
 }
 
-/* Which sites failed, by their place in the program: here, and in the run of
- * the same program whose notes are at $FAULTS_BEFORE.
- */
-static uintptr_t before[FAULT_SITES];
-static unsigned before_count;
-
-static bool
-same_program (FILE *notes)
-{
-  struct stat st;
-  long long size, seconds;
-
-  return stat ("/proc/self/exe", &st) == 0
-         && fscanf (notes, "%lld %lld", &size, &seconds) == 2
-         && size == (long long) st.st_size && seconds == st.st_mtim.tv_sec;
-}
-
-static void
-read_before (void)
-{
-  const char *path = getenv ("FAULTS_BEFORE");
-  FILE *notes = path ? fopen (path, "r") : NULL;
-  unsigned long address;
-
-  if (!notes)
-    return;
-  if (same_program (notes))
-    while (before_count < FAULT_SITES && fscanf (notes, "%lx", &address) == 1)
-      before[before_count++] = address;
-  fclose (notes);
-}
-
-static void
-write_notes (void)
-{
-  char path[512];
-  FILE *notes = fopen (path_with (out_folder (), "notes", path), "w");
-  struct stat st;
-
-  if (!notes || stat ("/proc/self/exe", &st) == -1)
-    return;
-  fprintf (notes, "%lld %lld\n", (long long) st.st_size,
-           (long long) st.st_mtim.tv_sec);
-  for (unsigned i = 0; i < faults->count; ++i)
-    if (atomic_load (&faults->sites[i].failed))
-      fprintf (notes, "%lx\n",
-               (unsigned long) call_sites_lying (faults->sites[i].address));
-  fclose (notes);
-}
-
-static bool
-has_failed (const struct call_site *site)
-{
-  for (unsigned i = 0; i < faults->count; ++i)
-    if (atomic_load (&faults->sites[i].failed)
-        && call_sites_lying (faults->sites[i].address) == site->address)
-      return true;
-  for (unsigned i = 0; i < before_count; ++i)
-    if (before[i] == site->address)
-      return true;
-  return false;
-}
-
 /* On paper and on the table. */
 static void
 tell (const char *line)
@@ -258,10 +197,28 @@ tell (const char *line)
   fputs (line, table);
 }
 
+/* A call site that did not fail, and for which there is no reason. */
+static bool
+is_open (const struct call_site *site)
+{
+  return layer_of (site->place) && notes_of (site->address) == NOTE_NEVER
+         && !reason_of (site)[0];
+}
+
+static unsigned
+count_open (void)
+{
+  unsigned count = 0;
+
+  for (unsigned i = 0; i < call_sites_count (); ++i)
+    count += is_open (call_sites_get (i));
+  return count;
+}
+
 static void
 tell_layer (const char *name)
 {
-  unsigned all = 0, failed_there = 0, reasoned = 0;
+  unsigned all = 0, reasoned = 0, never = 0, notes[3] = { 0 };
   char line[256];
 
   for (unsigned i = 0; i < call_sites_count (); ++i) {
@@ -271,13 +228,12 @@ tell_layer (const char *name)
     if (!layer || strcmp (layer, name) != 0)
       continue;
     all++;
-    if (has_failed (site))
-      failed_there++;
-    else if (reason_of (site)[0])
-      reasoned++;
+    notes[notes_of (site->address)]++;
+    never += is_open (site);
   }
-  snprintf (line, sizeof line, "%-10s %10u %12u %10u %10u\n", name, all,
-            failed_there, reasoned, all - failed_there - reasoned);
+  reasoned = notes[NOTE_NEVER] - never;
+  snprintf (line, sizeof line, "%-10s %10u %12u %10u %10u %10u\n", name, all,
+            notes[NOTE_FAILED], notes[NOTE_NOT_AGAIN], reasoned, never);
   tell (line);
 }
 
@@ -286,8 +242,8 @@ tell_layers (void)
 {
   char line[256];
 
-  snprintf (line, sizeof line, "\n%-10s %10s %12s %10s %10s\n", "layer",
-            "call sites", "made to fail", "cannot be", "never");
+  snprintf (line, sizeof line, "\n%-10s %10s %12s %10s %10s %10s\n", "layer",
+            "call sites", "made to fail", "not again", "cannot be", "never");
   tell (line);
   for (unsigned i = 0; i < LAYERS; ++i) {
     bool told = false;
@@ -300,18 +256,25 @@ tell_layers (void)
   tell ("\n");
 }
 
-/* Those that never failed; only on paper. */
 static void
-list_rest (void)
+tell_rest (void)
 {
-  fprintf (table, "Call sites that did not fail:\n");
+  char line[512];
+
+  tell ("Call sites that did not fail:\n");
   for (unsigned i = 0; i < call_sites_count (); ++i) {
     const struct call_site *site = call_sites_get (i);
+    enum note note = notes_of (site->address);
 
-    if (layer_of (site->place) && !has_failed (site))
-      fprintf (table, "%-36s %-26s %s\n", site->place, site->function,
-               reason_of (site));
+    if (!layer_of (site->place) || note == NOTE_FAILED)
+      continue;
+    snprintf (line, sizeof line, "%-36s %-26s %s\n", site->place,
+              site->function,
+              note == NOTE_NOT_AGAIN ? "not come to when it was to fail"
+                                     : reason_of (site));
+    tell (line);
   }
+  tell ("\n");
 }
 
 /* Calls that nobody thought of. */
@@ -330,18 +293,32 @@ tell_unknown (void)
 }
 
 bool
-report_sums (bool all)
+report_coverage (const char *left_out)
+{
+  unsigned open = count_open ();
+
+  tell_layers ();
+  tell_rest ();
+  if (left_out[0]) {
+    printf ("%u call sites are left to what was not run so far:%s\n", open,
+            left_out);
+    return true;
+  }
+  if (open == 0)
+    return true;
+  tell_unknown ();
+  printf ("%u call sites never failed, and reasons.h does not tell why: see "
+          "above\n",
+          open);
+  return false;
+}
+
+bool
+report_sums (void)
 {
   char line[1024];
   unsigned sites = 0;
 
-  read_before ();
-  if (all) {
-    write_notes ();
-    tell_layers ();
-    list_rest ();
-    tell_unknown ();
-  }
   for (unsigned i = 0; i < faults->count; ++i)
     sites += atomic_load (&faults->sites[i].failed);
   snprintf (line, sizeof line,
@@ -351,7 +328,7 @@ report_sums (bool all)
             sites, sum.runs, sum.refused, sum.failed, sum.hidden, sum.unreached,
             sum.wrong, table_path);
   tell (line);
-  if (sites == 0 && all) {
+  if (sites == 0) {
     printf ("no call site was found: is the program built with -g?\n");
     return false;
   }

@@ -9,11 +9,17 @@
 
 struct fault_site;
 
-/* Open the table, tests/faults/fault-matrix.txt, which is where $FAULTS_OUT
- * says or in the build folder.
+/* PATH of a file of the matrix with this ENDING, such as ".txt": it is where
+ * $FAULTS_OUT says or in tests/faults/ of the build folder.
  */
-extern bool report_open (void);
+extern const char *report_path (const char *ending, char path[512]);
+
+/* Open the table, which is such a file. */
+extern bool report_open (const char *ending);
 extern void report_close (void);
+
+/* Is it a PLACE of ours: "folder/file.c:LINE"? */
+extern bool report_is_of_layer (const char *place);
 
 /* What is said without a fault, as it was now, is not told in rows. */
 extern void report_usual (void);
@@ -29,9 +35,13 @@ extern void report_scenario (const char *scenario, double seconds);
 extern void report_left_out (const char *scenario, const char *why);
 extern void report_wrong (const char *scenario);
 
-/* The layers and the sums.  False: something was wrong.  ALL: nothing was left
- * out by whoever runs this.
+/* The layers, and the call sites that never failed, here or elsewhere (see
+ * notes.h), with the reason.  False: there is one without, and no scenario was
+ * LEFT_OUT ("", or a list of them).
  */
-extern bool report_sums (bool all);
+extern bool report_coverage (const char *left_out);
+
+/* The sums of this run.  False: something was wrong. */
+extern bool report_sums (void);
 
 #endif /* TIERSWAP_TEST_REPORT_H */

@@ -316,13 +316,6 @@ prepare_file (void)
 }
 
 static void
-prepare_reconnect (void)
-{
-  prepare_file ();
-  start_file ();
-}
-
-static void
 lose_server (void)
 {
   kill_server ();
@@ -409,6 +402,14 @@ clean_up (void)
   kill_server ();
 }
 
+/* Its first server is one that another supervisor has left. */
+static void
+prepare_orphan (void)
+{
+  prepare_file ();
+  start_file ();
+}
+
 static const char *
 no_driver (void)
 {
@@ -445,21 +446,41 @@ const struct scenario attach_reconnect = {
   .phases = { { attach_and_lose, false, true },
               { reconnect, true, false },
               { detach_only, false, false } },
-  .prepare = prepare_reconnect,
+  .prepare = prepare_orphan,
   .clean_up = clean_up,
   .missing = no_driver,
   .in_guest = true,
 };
 const struct scenario attach_supervise = {
   .name = "supervise",
-  .phases = { { supervise, true, true }, { supervise_well, false, true } },
+  .phases = { { supervise, true, false }, { supervise_well, false, true } },
   .prepare = prepare_file,
   .clean_up = clean_up,
   .missing = no_driver,
   .in_guest = true,
 };
 
+const struct scenario attach_adopt = {
+  .name = "adopt",
+  .phases = { { supervise, true, false }, { supervise_well, false, true } },
+  .prepare = prepare_orphan,
+  .clean_up = clean_up,
+  .missing = no_driver,
+  .in_guest = true,
+};
+
 /* ---- upgrade ---- */
+
+/* It says which disks there are, or that there is no driver. */
+static void
+attach_in_vain (void)
+{
+  static char *const arguments[] = { (char *) "/dev/nbd-none", NULL };
+  struct why why = { "" };
+
+  if (attach_command (control, arguments, &why) == 0 || !why.text[0])
+    bad ("it is attached, or it is not told why it is not");
+}
 
 static void
 upgrade (void)
@@ -468,6 +489,7 @@ upgrade (void)
   unsigned tries = 0;
 
   quietly ();
+  attach_in_vain ();
   while (once (upgrade_command, "upgrade", arguments) == -1
          && worth_another_try (&tries)) {
     /* It says that one must be started by hand. */
@@ -508,8 +530,32 @@ no_upgrade (void)
 
 const struct scenario attach_upgrade = {
   .name = "upgrade",
-  .phases = { { upgrade, true, true } },
+  .phases = { { upgrade, true, false } },
   .prepare = prepare_upgrade,
   .keeps_server = true,
   .missing = no_upgrade,
+};
+
+/* The requests of a disk are sent again. */
+static void
+upgrade_under_disk (void)
+{
+  char *const arguments[] = { NULL };
+
+  quietly ();
+  until_it_works (upgrade_command, "upgrade", arguments);
+}
+
+static const char *const of_driver[] = { "server/attach/driver.c", NULL };
+
+const struct scenario attach_upgrade_disk = {
+  .name = "under",
+  .phases = { { attach_only, false, true },
+              { upgrade_under_disk, true, false },
+              { detach_only, false, false } },
+  .prepare = prepare_disk,
+  .only = of_driver,
+  .keeps_server = true,
+  .missing = no_driver,
+  .in_guest = true,
 };

@@ -92,7 +92,7 @@ prepare_changes (void)
   snprintf (
       cannot, sizeof cannot,
       "backing \"two\" { prio = 2  path = \"%s/two\"  size = \"4M\" }\n"
-      "backing \"three\" { prio = 3  path = \"%s/no/three\"  size = \"4M\" "
+      "backing \"three\" { prio = 3  path = \"%s/no/\377\"  size = \"4M\" "
       "}\n",
       folder, folder);
   write_text ("conf-larger", "1G", "");
@@ -108,6 +108,7 @@ static char hierarchy[128];
 static const char *const cgroups[] = { "a", "a/b", "c", "a/new" };
 #define CGROUPS 4
 #define AT_FIRST 3
+#define RENAMED "d"
 
 static const char *
 cgroup_path (unsigned i, char path[192])
@@ -162,6 +163,17 @@ look_at_cgroups (void)
   free (text);
 }
 
+/* Its watch goes on, under another name. */
+static void
+rename_cgroup (void)
+{
+  char from[192], to[192];
+
+  snprintf (to, sizeof to, "%s/%s", hierarchy, RENAMED);
+  if (rename (cgroup_path (2, from), to) == -1)
+    bad ("a cgroup cannot be renamed");
+}
+
 static void
 use_cgroups (void)
 {
@@ -178,6 +190,7 @@ use_cgroups (void)
   command (false, "writeback", "cgroup=/a", NULL, NULL);
   rmdir (cgroup_path (3, path));
   rmdir (cgroup_path (1, path));
+  rename_cgroup ();
   command (false, "check", NULL, NULL, NULL);
   look_at_cgroups ();
   check_pages ();
@@ -196,6 +209,8 @@ remove_cgroups (void)
 
   for (unsigned i = CGROUPS; i-- > 0;)
     rmdir (cgroup_path (i, path));
+  snprintf (path, sizeof path, "%s/%s", hierarchy, RENAMED);
+  rmdir (path);
   rmdir (hierarchy);
 }
 

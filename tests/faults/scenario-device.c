@@ -3,8 +3,11 @@
 #include <config.h>
 
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "pages.h"
 #include "scenario.h"
+#include "store/codec.h"
 #include "tierswap.h"
 #include "workload.h"
 
@@ -83,6 +86,11 @@ use_commands (void)
   command (false, "compact", NULL, NULL, NULL);
   command (false, "check", NULL, NULL, NULL);
   command (true, "nonsense", NULL, NULL, NULL);
+  command_line (true, "{}\n");
+  command_line (true, "[1]\n");
+  command_line (true,
+                "[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\","
+                "\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]\n");
   swap_conf ("conf-mistake");
   command (true, "reload", NULL, NULL, NULL);
   check_pages ();
@@ -132,6 +140,86 @@ prepare_remote (void)
   write_conf ("conf", CONF_REMOTE);
 }
 
+/* ---- memory is full: a write waits for what is written back ---- */
+
+#define MUCH 3000 /* pages */
+
+static void
+fill_up (void)
+{
+  static unsigned char noise[REQUEST * PAGE_BYTES];
+
+  write_pages (0, PAGES);
+  for (unsigned first = PAGES; first < MUCH; first += REQUEST) {
+    for (unsigned i = 0; i < REQUEST; ++i)
+      page_make (noise + i * PAGE_BYTES, PAGE_RANDOM, first + i);
+    insist (WRITE, first, REQUEST, noise);
+  }
+  check_pages ();
+}
+
+static void
+full (void)
+{
+  with_device (keep, fill_up);
+}
+
+static void
+prepare_full (void)
+{
+  write_conf ("conf", CONF_SMALL | CONF_ONE_FILE);
+}
+
+/* ---- a block device, in a guest ---- */
+
+static void
+prepare_block (void)
+{
+  write_conf ("conf", CONF_BLOCK);
+}
+
+static void
+use_block (void)
+{
+  use_pages ();
+  command (false, "writeback", NULL, NULL, NULL);
+  check_pages ();
+  insist (TRIM, 0, PAGES, NULL);
+  forget_pages (0, PAGES);
+  command (false, "drain", "disk", "--no-wait", NULL);
+  check_pages ();
+}
+
+static void
+on_block (void)
+{
+  with_device (keep, use_block);
+}
+
+static const char *
+no_block (void)
+{
+  return access (BLOCK_DEVICE, F_OK) == 0 ? NULL
+                                          : "there is no " BLOCK_DEVICE
+                                            ": see test-faults-uml.sh";
+}
+
+/* All else is the same as with files. */
+static const char *const of_files[] = { "server/backing/file.c", NULL };
+
+const struct scenario device_block = {
+  .name = "block",
+  .phases = { { on_block, true, false } },
+  .prepare = prepare_block,
+  .missing = no_block,
+  .only = of_files,
+  .in_guest = true,
+};
+const struct scenario device_full = {
+  .name = "full",
+  .phases = { { full, true, false } },
+  .prepare = prepare_full,
+};
 const struct scenario device_life = {
   .name = "life",
   .phases = { { life, true, false } },

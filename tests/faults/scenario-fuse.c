@@ -240,6 +240,20 @@ seek_end (const char *ignored, const char *ignored_too)
   return r;
 }
 
+/* There is none to seek in a text. */
+static int
+seek_text (const char *path, const char *ignored)
+{
+  int fd = open (path, O_RDONLY | O_CLOEXEC), r;
+
+  (void) ignored;
+  if (fd == -1)
+    return -1;
+  r = lseek (fd, 0, SEEK_DATA) == -1 && errno == EINVAL ? -1 : 0;
+  close (fd);
+  return r;
+}
+
 /* As with commands: it must work in the end. */
 static void
 attempt (bool is_refused, int (*act) (const char *path, const char *text),
@@ -281,6 +295,7 @@ use_files (void)
   attempt (true, look_at, "tiers/slow", NULL);
   attempt (true, look_at, "nothing", NULL);
   attempt (false, read_all, "stats.json", NULL);
+  attempt (true, seek_text, "stats.json", NULL);
   attempt (false, read_all, "mm_stat", NULL);
   attempt (false, read_all, "io_stat", NULL);
   attempt (false, read_all, "bd_stat", NULL);
@@ -411,6 +426,46 @@ clean_up (void)
     ;
 }
 
+/* A loop device has the disk, as it seems. */
+static void
+show_loop (void)
+{
+  char path[128], text[256];
+  FILE *file;
+
+  if (mkdir (in_folder ("block", path), 0700) == -1
+      || mount ("none", path, "tmpfs", 0, "mode=0700") == -1)
+    return;
+  snprintf (text, sizeof text, "%s/loop0", path);
+  mkdir (text, 0700);
+  snprintf (text, sizeof text, "%s/loop0/loop", path);
+  mkdir (text, 0700);
+  snprintf (text, sizeof text, "%s/loop0/loop/backing_file", path);
+  file = fopen (text, "w");
+  if (file) {
+    fprintf (file, "%s/disk\n", directory);
+    fclose (file);
+  }
+}
+
+static void
+prepare_with_loop (void)
+{
+  char path[128];
+
+  prepare ();
+  if (access (in_folder ("block", path), F_OK) == -1)
+    show_loop ();
+  mount (path, "/sys/block", NULL, MS_BIND, NULL);
+}
+
+static void
+clean_up_with_loop (void)
+{
+  umount2 ("/sys/block", MNT_DETACH);
+  clean_up ();
+}
+
 static const char *
 missing (void)
 {
@@ -423,8 +478,8 @@ missing (void)
 const struct scenario fuse_tree = {
   .name = "fuse",
   .phases = { { mount_and_serve, true, false } },
-  .prepare = prepare,
-  .clean_up = clean_up,
+  .prepare = prepare_with_loop,
+  .clean_up = clean_up_with_loop,
   .missing = missing,
 };
 const struct scenario fuse_stale = {

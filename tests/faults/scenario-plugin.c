@@ -203,6 +203,8 @@ be_nbdkit (void)
   plugin->load ();
   if (plugin->config ("conf", conf) == -1
       || plugin->config ("control", in_folder ("control", path)) == -1
+      || (own_mounts && access ("/dev/fuse", R_OK | W_OK) == 0
+          && plugin->config ("fuse", in_folder ("fuse", path)) == -1)
       || plugin->config_complete () == -1)
     refused ("words");
   else if (plugin->get_ready () == -1 || plugin->after_fork () == -1)

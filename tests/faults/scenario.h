@@ -29,14 +29,17 @@ struct scenario {
    * NULL.
    */
   const char *const *again;
-  bool keeps_server; /* of the run before, and its files */
-  bool in_guest;     /* it is of those that "guest" runs */
+  const char *const *only; /* likewise: sites of other files are left alone */
+  bool keeps_server;       /* of the run before, and its files */
+  bool in_guest;           /* it is of those that "guest" runs */
 };
 
 extern const struct scenario device_life, device_threads, device_commands,
-    device_remote, device_changes, device_cgroups, state_made, state_taken_over,
-    fuse_tree, fuse_stale, plugin_exports, attach_disk, attach_reconnect,
-    attach_supervise, attach_upgrade;
+    device_full, device_block, device_remote, device_changes, device_cgroups,
+    tags_module, tags_bpf, state_made, state_taken_over, state_moved,
+    state_torn, fuse_tree, fuse_stale, plugin_exports, attach_disk,
+    attach_reconnect, attach_supervise, attach_adopt, attach_upgrade,
+    attach_upgrade_disk;
 
 /* What came of a run; shared with its processes. */
 struct result {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,6 +208,51 @@ command (bool is_refused, const char *a, const char *b, const char *c,
   }
 }
 
+/* One line is sent, and one is read: it has the key "result", or is an error.
+ */
+static bool
+send_line (const char *line)
+{
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  char answer[8192] = "";
+  size_t length = 0;
+  ssize_t n = -1;
+
+  if (fd == -1)
+    return false;
+  snprintf (address.sun_path, sizeof address.sun_path, "%.100s", control);
+  if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0
+      && write (fd, line, strlen (line)) == (ssize_t) strlen (line))
+    while (length < sizeof answer - 1 && !strchr (answer, '\n')
+           && (n = read (fd, answer + length, sizeof answer - 1 - length)) > 0)
+      answer[length += (size_t) n] = '\0';
+  close (fd);
+  return strstr (answer, "\"result\"") != NULL;
+}
+
+/* By another process, as no call of it is one of the server. */
+void
+command_line (bool is_refused, const char *line)
+{
+  unsigned tries = 0;
+  int status = -1;
+  pid_t child;
+
+  do {
+    child = fork ();
+    if (child == 0)
+      _exit (send_line (line) ? 0 : 1);
+    waitpid (child, &status, 0);
+    if (WIFEXITED (status) && (WEXITSTATUS (status) == 1) == is_refused)
+      return;
+    errno = 0;
+    if (tries == 0)
+      failed (&result->commands, line);
+  } while (worth_another_try (&tries));
+  bad ("a command fails for ever");
+}
+
 /* ---- the configuration ---- */
 
 void
@@ -218,25 +265,33 @@ write_conf (const char *name, unsigned what)
   if (!file)
     abort ();
   fprintf (file, "size = \"16M\"\npool { limit = \"%uM\"",
-           what & CONF_OTHER ? 9 : 8);
+           what & CONF_SMALL ? 4 : (what & CONF_OTHER ? 9 : 8));
   if (what & CONF_STATE)
     fprintf (file, "  state = \"%s/memory/state\"", folder);
-  fprintf (file, " }\n"
-                 "tier \"fast\" { prio = 1  codec = \"lz4\"  limit = \"4M\" }\n"
-                 "tier \"dense\" { prio = 2  codec = \"zstd\" }\n"
-                 "writeback { high = 90  low = 80 }\n"
-                 "cgroup \"/\" { writeback_prio = 1 }\n");
+  fprintf (file,
+           " }\n"
+           "tier \"fast\" { prio = 1  codec = \"lz4\"  limit = \"4M\" }\n"
+           "tier \"dense\" { prio = 2  codec = \"zstd\" }\n"
+           "writeback { high = 90  low = 80%s }\n"
+           "cgroup \"/\" { writeback_prio = 1 }\n",
+           what & CONF_BPF ? "  limit = \"1G\"" : "");
+  if (what & CONF_BPF)
+    fprintf (file, "shim = \"bpf\"\n");
   if (what & CONF_REMOTE)
     fprintf (file,
              "backing \"far\" { prio = 1  uri = \"nbd+unix:///?socket=%s\" "
              " size = \"4M\" }\n",
              server_socket);
-  else
+  else if (what & CONF_BLOCK)
+    fprintf (file, "backing \"disk\" { prio = 1  path = \"%s\" }\n",
+             BLOCK_DEVICE);
+  else if (!(what & CONF_ALONE))
     fprintf (file,
-             "backing \"one\" { prio = 1  path = \"%s/one\"  size = \"4M\" "
+             "backing \"one\" { prio = 1  path = \"%s/%s\"  size = \"%uM\" "
              " encrypt = true }\n",
-             folder);
-  if (!(what & (CONF_REMOTE | CONF_ONE_FILE)))
+             folder, what & CONF_MOVED ? "two" : "one",
+             what & CONF_SMALL ? 16 : 4);
+  if (!(what & (CONF_REMOTE | CONF_ONE_FILE | CONF_BLOCK | CONF_ALONE)))
     fprintf (file,
              "backing \"%s\" { prio = 2  path = \"%s/%s\"  size = \"4M\" }\n",
              second, folder, second);

@@ -43,6 +43,9 @@ extern void use_pages (void);
 extern void command (bool is_refused, const char *a, const char *b,
                      const char *c, const char *d);
 
+/* The same by a LINE of the protocol, which may be a wrong one. */
+extern void command_line (bool is_refused, const char *line);
+
 /* The control socket and the configuration of the device. */
 extern char conf[128], control[128], server_socket[128];
 
@@ -52,6 +55,12 @@ extern char conf[128], control[128], server_socket[128];
 #define CONF_MISTAKE 4U   /* a mistake */
 #define CONF_STATE 8U     /* a state that outlives the process */
 #define CONF_ONE_FILE 16U /* of backings: only one, and it is encrypted */
+#define CONF_MOVED 32U    /* the first backing is elsewhere */
+#define CONF_BLOCK 64U    /* a block device for a backing, in place of files */
+#define CONF_BPF 128U     /* tags by BPF, and a limit of writing */
+#define CONF_SMALL 256U   /* the least of memory, and much on the disk */
+#define CONF_ALONE 512U   /* no backing at all */
+#define BLOCK_DEVICE "/dev/ram0"
 extern void write_conf (const char *name, unsigned what);
 
 /* Put another one in the place of the one that is there. */

@@ -35,6 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "played-module.h"
+#include "tierswap_ioctl.h"
 #include "wrap.h"
 
 /* ---- memory ---- */
@@ -66,15 +68,7 @@ __wrap_realloc (void *old, size_t size)
   return faults_take (new, HERE);
 }
 
-extern void __real_free (void *pointer);
-extern void __wrap_free (void *pointer);
-void
-__wrap_free (void *pointer)
-{
-  if (pointer)
-    faults_give (pointer);
-  __real_free (pointer);
-}
+WRAP_GIVE (void, free, (void *pointer), (pointer), pointer)
 
 WRAP_TAKE (char *, strndup, (const char *text, size_t most), (text, most), NULL,
            ENOMEM)
@@ -134,18 +128,29 @@ __wrap_asprintf (char **text, const char *format, ...)
   return r;
 }
 
-WRAP_TAKE (void *, mmap,
-           (void *start, size_t length, int protection, int flags, int fd,
-            off_t offset),
-           (start, length, protection, flags, fd, offset), MAP_FAILED, ENOMEM)
-extern int __real_munmap (void *start, size_t length);
-extern int __wrap_munmap (void *start, size_t length);
-int
-__wrap_munmap (void *start, size_t length)
+extern void *__real_mmap (void *start, size_t length, int protection, int flags,
+                          int fd, off_t offset);
+extern void *__wrap_mmap (void *start, size_t length, int protection, int flags,
+                          int fd, off_t offset);
+void *
+__wrap_mmap (void *start, size_t length, int protection, int flags, int fd,
+             off_t offset)
 {
-  faults_give (start);
-  return __real_munmap (start, length);
+  static const int errors[] = { ENOMEM, 0 };
+  void *map;
+
+  if (faults_ask ("mmap", errors, HERE)) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  map = __real_mmap (start, length, protection, flags, fd, offset);
+  if (map == MAP_FAILED)
+    return map;
+  if (flags & MAP_FIXED) /* what was there is no more */
+    faults_give (start);
+  return faults_take (map, HERE);
 }
+WRAP_GIVE (int, munmap, (void *start, size_t length), (start, length), start)
 WRAP (int, mlock2, (const void *start, size_t length, unsigned flags),
       (start, length, flags), -1, ENOMEM)
 WRAP (int, munlock, (const void *start, size_t length), (start, length), -1,
@@ -184,27 +189,32 @@ WRAP (int, mlockall, (int flags), (flags), -1, EPERM)
 
 /* ---- files ---- */
 
-extern int __real_open (const char *path, int flags, ...);
-extern int __wrap_open (const char *path, int flags, ...);
-int
-__wrap_open (const char *path, int flags, ...)
-{
-  static const int errors[] = { EMFILE, EINVAL, 0 };
-  int error = faults_ask ("open", errors, HERE), mode;
-  va_list args;
-
-  if (error) {
-    errno = error;
-    return -1;
+/* What is opened is created with the mode that may follow FLAGS. */
+#define WRAP_OPEN(name, parameters, arguments, ...)                            \
+  extern int __real_##name parameters;                                         \
+  extern int __wrap_##name parameters;                                         \
+  int __wrap_##name parameters                                                 \
+  {                                                                            \
+    static const int errors[] = { __VA_ARGS__, 0 };                            \
+    int error = faults_ask (#name, errors, HERE), mode;                        \
+    va_list args;                                                              \
+                                                                               \
+    if (error) {                                                               \
+      errno = error;                                                           \
+      return -1;                                                               \
+    }                                                                          \
+    va_start (args, flags);                                                    \
+    mode = va_arg (args, int);                                                 \
+    va_end (args);                                                             \
+    return __real_##name arguments;                                            \
   }
-  va_start (args, flags);
-  mode = va_arg (args, int);
-  va_end (args);
-  return __real_open (path, flags, mode);
-}
+WRAP_OPEN (open, (const char *path, int flags, ...), (path, flags, mode),
+           EMFILE, EINVAL)
+WRAP_OPEN (openat, (int folder, const char *path, int flags, ...),
+           (folder, path, flags, mode), EMFILE)
 
-WRAP (FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL,
-      EMFILE)
+WRAP_TAKE (FILE *, fopen, (const char *path, const char *mode), (path, mode),
+           NULL, EMFILE)
 /* What a stream that cannot be read has noted for ferror. */
 #define ERROR_SEEN 0x20
 
@@ -231,8 +241,14 @@ __wrap___getdelim (char **line, size_t *size, int end, FILE *file)
 {
   static const int errors[] = { ENOMEM, 0 };
 
-  if (faults_ask ("getdelim", errors, HERE) == 0)
-    return __real___getdelim (line, size, end, file);
+  if (faults_ask ("getdelim", errors, HERE) == 0) {
+    ssize_t length;
+
+    faults_give (*line);
+    length = __real___getdelim (line, size, end, file);
+    faults_take (*line, HERE);
+    return length;
+  }
   file->_flags |= ERROR_SEEN;
   errno = ENOMEM;
   return -1;
@@ -240,10 +256,47 @@ __wrap___getdelim (char **line, size_t *size, int end, FILE *file)
 
 WRAP (ssize_t, getline, (char **line, size_t *size, FILE *file),
       (line, size, file), -1, ENOMEM)
-WRAP (ssize_t, pread, (int fd, void *buffer, size_t count, off_t offset),
-      (fd, buffer, count, offset), -1, EIO, EINTR)
-WRAP (ssize_t, pwrite, (int fd, const void *buffer, size_t count, off_t offset),
-      (fd, buffer, count, offset), -1, EIO, ENOSPC, EINTR)
+/* Half of what there is to do is done, in whole sectors if there are any: that
+ * is no error, but must not be taken for all.
+ */
+static size_t
+half_of (size_t count)
+{
+  const size_t half = count / 2;
+
+  return half > 512 ? half - half % 512 : half;
+}
+
+extern ssize_t __real_pread (int fd, void *buffer, size_t count, off_t offset);
+extern ssize_t __wrap_pread (int fd, void *buffer, size_t count, off_t offset);
+ssize_t
+__wrap_pread (int fd, void *buffer, size_t count, off_t offset)
+{
+  static const int errors[] = { EIO, EINTR, FAULT_HALF, 0 };
+  int error = faults_ask ("pread", errors, HERE);
+
+  if (error == 0 || error == FAULT_HALF)
+    return __real_pread (fd, buffer, error ? half_of (count) : count, offset);
+  errno = error;
+  return -1;
+}
+
+extern ssize_t __real_pwrite (int fd, const void *buffer, size_t count,
+                              off_t offset);
+extern ssize_t __wrap_pwrite (int fd, const void *buffer, size_t count,
+                              off_t offset);
+ssize_t
+__wrap_pwrite (int fd, const void *buffer, size_t count, off_t offset)
+{
+  static const int errors[] = { EIO, ENOSPC, EINTR, FAULT_HALF, 0 };
+  int error = faults_ask ("pwrite", errors, HERE);
+
+  if (error == 0 || error == FAULT_HALF)
+    return __real_pwrite (fd, buffer, error ? half_of (count) : count, offset);
+  errno = error;
+  return -1;
+}
+
 WRAP (int, stat, (const char *path, struct stat *st), (path, st), -1, EACCES)
 WRAP (int, lstat, (const char *path, struct stat *st), (path, st), -1, EACCES)
 WRAP (int, fstat, (int fd, struct stat *st), (fd, st), -1, EIO)
@@ -261,15 +314,18 @@ WRAP (int, fchmod, (int fd, mode_t mode), (fd, mode), -1, EPERM)
 WRAP (int, access, (const char *path, int mode), (path, mode), -1, EACCES)
 WRAP (int, statfs, (const char *path, struct statfs *st), (path, st), -1,
       EACCES)
-WRAP (DIR *, opendir, (const char *path), (path), NULL, EMFILE)
-WRAP (DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
+WRAP_TAKE (DIR *, opendir, (const char *path), (path), NULL, EMFILE)
+WRAP_TAKE (DIR *, fdopendir, (int fd), (fd), NULL, ENOMEM)
 WRAP (struct dirent *, readdir, (DIR * folder), (folder), NULL, EIO)
-WRAP (FILE *, fdopen, (int fd, const char *mode), (fd, mode), NULL, ENOMEM)
-WRAP (FILE *, setmntent, (const char *path, const char *mode), (path, mode),
-      NULL, EMFILE)
+WRAP_TAKE (FILE *, fdopen, (int fd, const char *mode), (fd, mode), NULL, ENOMEM)
+WRAP_TAKE (FILE *, setmntent, (const char *path, const char *mode),
+           (path, mode), NULL, EMFILE)
 WRAP (struct mntent *, getmntent, (FILE * file), (file), NULL, EIO)
-WRAP (FILE *, open_memstream, (char **text, size_t *length), (text, length),
-      NULL, ENOMEM)
+WRAP_TAKE (FILE *, open_memstream, (char **text, size_t *length),
+           (text, length), NULL, ENOMEM)
+WRAP_GIVE (int, fclose, (FILE * file), (file), file)
+WRAP_GIVE (int, endmntent, (FILE * file), (file), file)
+WRAP_GIVE (int, closedir, (DIR * folder), (folder), folder)
 WRAP (ssize_t, readlink, (const char *path, char *text, size_t room),
       (path, text, room), -1, EACCES)
 WRAP (ssize_t, readlinkat, (int fd, const char *path, char *text, size_t room),
@@ -291,25 +347,6 @@ WRAP (int, swapoff, (const char *path), (path), -1, ENOMEM, EINTR, EPERM)
 WRAP (ssize_t, getrandom, (void *bytes, size_t count, unsigned flags),
       (bytes, count, flags), -1, ENOSYS)
 
-extern int __real_openat (int folder, const char *path, int flags, ...);
-extern int __wrap_openat (int folder, const char *path, int flags, ...);
-int
-__wrap_openat (int folder, const char *path, int flags, ...)
-{
-  static const int errors[] = { EMFILE, 0 };
-  int error = faults_ask ("openat", errors, HERE), mode;
-  va_list args;
-
-  if (error) {
-    errno = error;
-    return -1;
-  }
-  va_start (args, flags);
-  mode = va_arg (args, int);
-  va_end (args);
-  return __real_openat (folder, path, flags, mode);
-}
-
 extern int __real_fcntl (int fd, int call, ...);
 extern int __wrap_fcntl (int fd, int call, unsigned long argument);
 int
@@ -324,18 +361,23 @@ __wrap_fcntl (int fd, int call, unsigned long argument)
   return __real_fcntl (fd, call, argument);
 }
 
+/* The kernel's module, where there is none, is played: see played-module.h. */
 extern int __real_ioctl (int fd, unsigned long call, ...);
 extern int __wrap_ioctl (int fd, unsigned long call, void *argument);
 int
 __wrap_ioctl (int fd, unsigned long call, void *argument)
 {
-  static const int errors[] = { EIO, 0 };
+  static const int fails[] = { EIO, 0 },
+                   watch[] = { EBUSY, ENOSPC, EINVAL, EIO, 0 };
+  int error
+      = faults_ask ("ioctl", call == TIERSWAP_IOC_WATCH ? watch : fails, HERE);
 
-  if (faults_ask ("ioctl", errors, HERE)) {
-    errno = EIO;
+  if (error) {
+    errno = error;
     return -1;
   }
-  return __real_ioctl (fd, call, argument);
+  return played_module_is (fd) ? played_module_ioctl (call, argument)
+                               : __real_ioctl (fd, call, argument);
 }
 
 extern int __real_glob (const char *pattern, int flags,
@@ -349,11 +391,16 @@ __wrap_glob (const char *pattern, int flags,
              int (*on_error) (const char *path, int error), glob_t *found)
 {
   static const int errors[] = { ENOMEM, 0 };
+  int r;
 
-  return faults_ask ("glob", errors, HERE)
-             ? GLOB_NOSPACE
-             : __real_glob (pattern, flags, on_error, found);
+  if (faults_ask ("glob", errors, HERE))
+    return GLOB_NOSPACE;
+  r = __real_glob (pattern, flags, on_error, found);
+  if (r == 0)
+    faults_take (found->gl_pathv, HERE);
+  return r;
 }
+WRAP_GIVE (void, globfree, (glob_t * found), (found), found->gl_pathv)
 
 /* An answer to the kernel's FUSE fails when nobody waits for it any more; here
  * somebody does, and is given it.
@@ -536,7 +583,8 @@ __wrap_syscall (long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
                 uintptr_t e, uintptr_t f)
 {
   static const int waits[] = { EINTR, 0 }, opens[] = { EMFILE, 0 },
-                   sends[] = { EPERM, 0 }, none[] = { 0 };
+                   sends[] = { EPERM, 0 }, barriers[] = { ENOSYS, 0 },
+                   none[] = { 0 };
   const int *errors = none;
   int error;
 
@@ -546,6 +594,8 @@ __wrap_syscall (long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
     errors = opens;
   else if (number == SYS_pidfd_send_signal)
     errors = sends;
+  else if (number == SYS_membarrier)
+    errors = barriers;
   error = faults_ask (number == SYS_futex ? "futex" : "syscall", errors, HERE);
   if (error) {
     errno = error;

@@ -24,7 +24,9 @@
     return result;                                                             \
   }
 
-/* The same for what returns memory that free or munmap gives back. */
+/* The same for what returns memory, or a thing of a library, that another call
+ * gives back (see WRAP_GIVE).
+ */
 #define WRAP_TAKE(type, name, parameters, arguments, result, ...)              \
   extern type __real_##name parameters;                                        \
   extern type __wrap_##name parameters;                                        \
@@ -38,5 +40,18 @@
     errno = error;                                                             \
     return result;                                                             \
   }
+
+/* NAME gives POINTER back, and does not fail. */
+#define WRAP_GIVE(type, name, parameters, arguments, pointer)                  \
+  extern type __real_##name parameters;                                        \
+  extern type __wrap_##name parameters;                                        \
+  type __wrap_##name parameters                                                \
+  {                                                                            \
+    faults_give (pointer);                                                     \
+    return __real_##name arguments;                                            \
+  }
+
+/* Have the memory of libjansson counted, from now on. */
+extern void wrap_json_memory (void);
 
 #endif /* TIERSWAP_TEST_WRAP_H */
