@@ -105,6 +105,7 @@ struct store_backing {
 struct room_wait {
   _Atomic uint32_t freed; /* counts frames given back; a futex */
   _Atomic uint32_t waiters;
+  _Atomic uint32_t missed;     /* the highest count that one waits beyond */
   _Atomic uint64_t asked;      /* requests for writeback */
   _Atomic uint64_t in_vain;    /* up to this one nothing could be written */
   struct wake *_Atomic writer; /* wakes who writes back; NULL: nobody does */

@@ -67,6 +67,21 @@ room_tell_waiters (struct store *store)
            NULL, 0);
 }
 
+/* One waits for more frames than FREED; the count comes around.  It is read
+ * after what others noted, which is never beyond it.
+ */
+static void
+note_missed (struct room_wait *room, uint32_t freed)
+{
+  uint32_t missed, now;
+
+  do {
+    missed = atomic_load (&room->missed);
+    now = atomic_load (&room->freed);
+  } while (now - freed < now - missed
+           && !atomic_compare_exchange_weak (&room->missed, &missed, freed));
+}
+
 bool
 room_wait (struct store *store, struct worker *worker, uint32_t freed)
 {
@@ -83,6 +98,7 @@ room_wait (struct store *store, struct worker *worker, uint32_t freed)
     return false;
   if (room_freed (store) != freed)
     return true;
+  note_missed (room, freed);
   atomic_fetch_add (&room->waiters, 1);
   asked = atomic_fetch_add (&room->asked, 1) + 1;
   wake_ring (writer);
@@ -196,7 +212,11 @@ room_serve (struct store *store, struct wake *writer)
 bool
 room_waited_for (struct store *store)
 {
-  return atomic_load (&store->room.waiters) > 0;
+  /* One that there is room for by now, and who did not get to run yet, has no
+   * more made for it: all would be written back before its turn comes.
+   */
+  return atomic_load (&store->room.waiters) > 0
+         && atomic_load (&store->room.missed) == room_freed (store);
 }
 
 uint64_t

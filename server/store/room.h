@@ -66,7 +66,7 @@ extern void room_watch_cap (struct store *store, uint32_t cgroup);
  */
 extern void room_serve (struct store *store, struct wake *writer);
 
-/* Do writers wait for room now? */
+/* Do writers wait for room now, and was none made since they looked for it? */
 extern bool room_waited_for (struct store *store);
 
 /* Requests for writeback so far; and the answer that up to ASKED nothing can be

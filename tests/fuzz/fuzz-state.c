@@ -623,7 +623,7 @@ look_at_words (void)
 static bool
 check_at_rest (struct store *store)
 {
-  for (unsigned tries = 0; tries < 5000; ++tries) {
+  for (unsigned tries = 0; tries < (set_aside ? 5000 : 60000); ++tries) {
     if (store_check (store) == 0)
       return true;
     if (!strstr (said, "claim was left"))

@@ -65,7 +65,8 @@ say "That server is upgraded, by the supervisor that it has now"
 run ctl upgrade
 another_server "$old" || fail "the same server is there"
 swap_on_and_on
-supervisor_says 'the server has ended' || fail "the supervisor does not know"
+wait_until 120 "the supervisor knows of it" \
+  supervisor_says 'the server has ended'
 ! supervisor_says 'another server, process' || fail "two were started"
 
 say "Both are killed"

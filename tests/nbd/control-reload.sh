@@ -124,8 +124,11 @@ right "after a reload"
 # What is stored from now on goes where the new policy says.
 timeout $limit nbdcopy "$tmp/pages" "$(uri server)"
 control writeback >"$tmp/out"
-wait_until "the old pages to be gone from ssd" \
-  test "$(control get backing.ssd.pages)" = 0
+none_on_ssd ()
+{
+  [ "$(control get backing.ssd.pages)" = 0 ]
+}
+wait_until "the old pages to be gone from ssd" none_on_ssd
 [ "$(control get backing.far.pages)" -gt 0 ] || fail "far took no page"
 right "on the new backing"
 

@@ -9,7 +9,7 @@ set -euo pipefail
 builddir=${builddir:-$PWD}
 srcdir=${srcdir:-.}
 nbdkit=$builddir/nbdkit
-limit=60 # seconds that anything here is given before it counts as hung
+limit=300 # seconds that anything here is given before it counts as hung
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tierswap-nbd.XXXXXX")
 servers=()

@@ -15,7 +15,7 @@
 
 #include "server.h"
 
-#define START_SECONDS 60
+#define START_SECONDS 300
 #define ARGUMENTS 16
 
 static char directory[] = "/tmp/tierswap-nbd.XXXXXX";

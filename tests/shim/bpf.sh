@@ -33,7 +33,7 @@ done
 minor=$((16#$(stat -c %T "${disks[0]}")))
 "$shim_reader" watch-bpf 7:$minor "$work/tags" 2> "$work/message" &
 reader=$!
-for ((i = 0; i < 600; i++)); do
+for ((i = 0; i < 3000; i++)); do
   [ ! -e "$work/tags.ready" ] || break
   if ! kill -0 $reader 2> /dev/null; then
     cat "$work/message"

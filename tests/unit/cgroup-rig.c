@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,15 @@ remove_file (struct cgroup_rig *rig, const char *name)
   unlink (path);
 }
 
+void
+cgroup_rig_as_client (void)
+{
+  const struct sched_param normal = { 0 };
+
+  assert_int_equal (
+      pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal), 0);
+}
+
 struct cgroup_rig *
 cgroup_rig_start (const char *pool, const char *sections)
 {
@@ -77,6 +87,7 @@ cgroup_rig_start (const char *pool, const char *sections)
   assert_int_equal (device_start (rig->device), 0);
   for (unsigned i = 0; i < STORE_BACKINGS; ++i)
     store_set_patience (rig->device->store, i, PAGES_PATIENCE);
+  cgroup_rig_as_client ();
   return rig;
 }
 
@@ -232,11 +243,14 @@ cgroup_rig_count (struct cgroup_rig *rig, unsigned first, unsigned count,
 struct cgroup_info
 cgroup_rig_info (struct cgroup_rig *rig, const char *path)
 {
+  pthread_mutex_t *round = &rig->device->store->cleaner.round;
   struct cgroup_info info;
   char *error;
 
+  pthread_mutex_lock (round);
   if (cgroups_get (rig->device->cgroups, path, &info, &error) == -1)
     fail_msg ("%s", error);
+  pthread_mutex_unlock (round);
   free (info.path);
   info.path = NULL;
   return info;

@@ -31,6 +31,13 @@ struct cgroup_rig {
  */
 extern void cgroup_rig_use (const char *hierarchy);
 
+/* Of a process that has started a device: this thread, and those that it
+ * starts, are no real-time threads as the server's are.  They work without a
+ * pause, and would leave a small machine to nothing else.  cgroup_rig_start
+ * does it.
+ */
+extern void cgroup_rig_as_client (void);
+
 /* SECTIONS are added to a configuration of a pool of POOL bytes with lz4 at
  * prio 1, zstd at prio 2, and file backings "one" and "two" of 32 MiB each.
  */
@@ -68,7 +75,9 @@ extern unsigned cgroup_rig_count (struct cgroup_rig *rig, unsigned first,
                                   unsigned count, int where, unsigned prio,
                                   uint32_t index);
 
-/* What is known of a cgroup; there must be one. */
+/* What is known of a cgroup; there must be one.  The cleaner rests meanwhile:
+ * what it moves at that moment is counted at both places.
+ */
 extern struct cgroup_info cgroup_rig_info (struct cgroup_rig *rig,
                                            const char *path);
 

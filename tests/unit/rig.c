@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,6 +115,17 @@ rig_add (struct rig *rig, const char *name, unsigned prio, unsigned extents)
   snprintf (copy, sizeof copy, "%s", name);
   snprintf (path, sizeof path, "%s/%s", rig->folder, name);
   return rig_add_config (rig, &config);
+}
+
+bool
+rig_is_empty (struct rig *rig, const char *name)
+{
+  char path[128];
+  struct stat st;
+
+  snprintf (path, sizeof path, "%s/%s", rig->folder, name);
+  assert_int_equal (stat (path, &st), 0);
+  return st.st_blocks == 0;
 }
 
 unsigned

@@ -54,6 +54,11 @@ extern unsigned rig_add (struct rig *rig, const char *name, unsigned prio,
 extern unsigned rig_add_config (struct rig *rig,
                                 const struct config_backing *config);
 
+/* Has all been punched out of the file of a backing?  Until then extents that
+ * were freed may be kept back for a moment.
+ */
+extern bool rig_is_empty (struct rig *rig, const char *name);
+
 /* Write COUNT pages from FIRST on.  How many were, before the first one for
  * which there was no room.
  */
@@ -95,7 +100,7 @@ extern void rig_settle (struct rig *rig);
 #define rig_wait(condition)                                                    \
   do {                                                                         \
     for (unsigned tries_ = 0; !(condition); ++tries_) {                        \
-      if (tries_ == 6000)                                                      \
+      if (tries_ == 30000)                                                     \
         fail_msg ("this did not come about: %s", #condition);                  \
       rig_pause ();                                                            \
     }                                                                          \

@@ -37,7 +37,7 @@
 #define MIB (KIB * 1024)
 
 /* Far more than anything here takes, even on a busy machine. */
-#define PATIENCE 60 /* seconds */
+#define PATIENCE 300 /* seconds */
 
 /* ---- the folder ---- */
 

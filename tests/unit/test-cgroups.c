@@ -44,12 +44,13 @@ static void
 write_back_until (struct cgroup_rig *rig, unsigned first, unsigned count,
                   unsigned pages)
 {
-  for (unsigned tries = 0; tries < 1000; ++tries) {
+  for (unsigned tries = 0; tries < 6000; ++tries) {
     cgroup_rig_write_back (rig, 0);
     if (cgroup_rig_count (rig, first, count, 0, 0, ANY)
             + cgroup_rig_count (rig, first, count, 1, 0, ANY)
         == pages)
       return;
+    nanosleep (&(struct timespec){ 0, 10000000 }, NULL);
   }
   fail_msg ("some pages are never written back");
 }

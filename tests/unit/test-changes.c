@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup-rig.h"
 #include "pages.h"
 #include "control/registry.h"
 #include "control/statistics.h"
@@ -67,6 +68,7 @@ setup (void **state)
   write_conf (2);
   assert_int_equal (device_create (conf, NULL, &device), 0);
   assert_int_equal (device_start (device), 0);
+  cgroup_rig_as_client ();
   return 0;
 }
 

@@ -86,7 +86,7 @@ test_density (void **state)
   assert_true (s.bytes_copied > 10 * MIB);
   /* Generous: how well it does is the benchmark's to tell. */
   assert_true (worst < 1.5);
-  for (unsigned i = 0; i < 2000; ++i) {
+  for (unsigned i = 0; i < 30000; ++i) {
     now = overhead (store, &s);
     if (now < 1.06)
       break;
@@ -216,7 +216,7 @@ test_lowered (void **state)
   for (unsigned i = 0; i < 16000; ++i)
     if (i % 16)
       assert_int_equal (store_trim (store, PAGE, (uint64_t) i * PAGE), 0);
-  for (unsigned i = 0; i < 3000; ++i) {
+  for (unsigned i = 0; i < 30000; ++i) {
     store_get_statistics (store, &s);
     if (s.mem_used_bytes <= 8 * MIB)
       break;

@@ -19,7 +19,7 @@
 #include "control/control.h"
 #include "control/protocol.h"
 
-#define PATIENCE 60 /* seconds, then something hangs */
+#define PATIENCE 300 /* seconds, then something hangs */
 
 static char folder[] = "/tmp/tierswap-test-XXXXXX";
 static char path[64];

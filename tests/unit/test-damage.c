@@ -391,7 +391,7 @@ damage_each (struct rig *rig, unsigned step, unsigned *count)
 static void
 test_by_themselves (void **state)
 {
-  struct config_writeback config = { .high = 100, .low = 99, .age = 1000 };
+  struct config_writeback config = { .high = 100, .low = 99, .age = 60 };
   struct store_statistics s;
   struct rig *rig = start (false);
   unsigned count = 0;
@@ -412,7 +412,7 @@ test_by_themselves (void **state)
   damage_each (rig, 200, &count);
   for (unsigned i = 0; i < PAGES / 2; i += 40)
     rig_trim (rig, i);
-  rig_age (rig, 0, PAGES, 2000);
+  rig_age (rig, 0, PAGES, 100);
   writeback_configure (rig->writeback, &config);
   rig_wait ((rig_settle (rig), store_get_statistics (rig->store, &s),
              s.pages_mended == count));

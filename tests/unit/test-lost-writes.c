@@ -100,6 +100,7 @@ write_twice (struct rig *rig, enum page_kind kind, unsigned char **now)
   before = save (rig);
   /* Nothing is left of the first ones: their extents are used again. */
   rig_write (rig, 0, PAGES, kind, &usual);
+  rig_wait (rig_is_empty (rig, "one"));
   rig_command (rig, &RIG_ALL);
   assert_int_equal (rig_count (rig, 0, PAGES, 0), PAGES);
   *now = save (rig);

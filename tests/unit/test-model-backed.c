@@ -48,7 +48,7 @@ setup (void **state)
             "memory", "16M", NULL);
     _exit (127);
   }
-  for (unsigned i = 0; i < 1000 && stat (socket_path, &st) == -1; ++i)
+  for (unsigned i = 0; i < 30000 && stat (socket_path, &st) == -1; ++i)
     pause_a_moment ();
   return stat (socket_path, &st);
 }

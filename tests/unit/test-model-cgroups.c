@@ -9,7 +9,6 @@
 #include "test.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -406,7 +405,6 @@ static void
 test_model (void **state)
 {
   static const struct model_front front = { write_tagged, zero_tagged };
-  const struct sched_param normal = { 0 };
   const char *given = getenv ("MODEL_SEED");
   uint64_t seed = given ? strtoull (given, NULL, 10) : 5;
   unsigned wanted = operations_wanted (), done;
@@ -420,9 +418,6 @@ test_model (void **state)
   (void) state;
   rig = cgroup_rig_start ("8M", "");
   store = rig->device->store;
-  /* The clients work without a pause: they are not to be real-time threads. */
-  assert_int_equal (
-      pthread_setschedparam (pthread_self (), SCHED_OTHER, &normal), 0);
   model_start (store, &front);
   for (done = 0; done < wanted && model_wrong () == 0 && time (NULL) < enough;
        ++done) {

@@ -722,7 +722,7 @@ used (unsigned i)
 #define wait_for(condition)                                                    \
   do {                                                                         \
     for (unsigned tries_ = 0; !(condition); ++tries_) {                        \
-      if (tries_ == 6000)                                                      \
+      if (tries_ == 30000)                                                     \
         fail_msg ("this did not come about: %s", #condition);                  \
       pause_a_moment ();                                                       \
     }                                                                          \

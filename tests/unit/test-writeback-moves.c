@@ -14,10 +14,25 @@
 
 static const struct store_placement usual = { .prio = 1, .writeback_prio = 1 };
 
+/* A command that finds nothing, after what goes by itself. */
+static const struct writeback_command nothing = { .cgroup = 99, .tier = -1 };
+
 static uint64_t
 used (struct rig *rig, unsigned backing)
 {
   return backing_extents_used (rig->backings.list[backing].backing);
+}
+
+/* From here on nothing is merged: more would be written than the day's limit
+ * allows.  It may just be looking for what to merge, without the limit.
+ */
+static void
+forbid_merging (struct rig *rig)
+{
+  writeback_configure (
+      rig->writeback,
+      &(struct config_writeback){ .high = 100, .low = 99, .limit = 4096 });
+  rig_settle (rig);
 }
 
 /* Half of every segment is dead: that is not written. */
@@ -72,7 +87,7 @@ static void
 test_merge (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct config_writeback config = { .high = 100, .low = 99, .limit = 4096 };
+  const struct config_writeback config = { .high = 100, .low = 99 };
 
   (void) state;
   rig_add (rig, "one", 1, 32);
@@ -80,13 +95,12 @@ test_merge (void **state)
   rig_command (rig, &RIG_ALL);
   assert_int_equal (used (rig, 0), 32);
   /* Not before all is trimmed, or it ends early: as soon as some are free. */
-  writeback_configure (rig->writeback, &config);
+  forbid_merging (rig);
   for (unsigned i = 0; i < 32 * RAW; ++i)
     if (i % 4) {
       store_trim (rig->store, PAGE_BYTES, (uint64_t) i * PAGE_BYTES);
       rig->pages[i].written = false;
     }
-  config.limit = 0;
   writeback_configure (rig->writeback, &config);
   rig_wait (used (rig, 0) <= 10 && rig_count (rig, 0, 32 * RAW, 0) >= 7 * RAW);
   rig_check (rig, 0, 32 * RAW);
@@ -118,9 +132,11 @@ test_merge_ends (void **state)
   writeback_configure (rig->writeback, &config);
   rig_wait (rig_count (rig, 0, 320, 0) == 320);
   assert_int_equal (used (rig, 0), 16);
+  /* They are counted a moment later, but before the next command. */
+  rig_command (rig, &nothing);
   writeback_get_counters (rig->writeback, &before);
   for (unsigned i = 0; i < 10; ++i)
-    rig_command (rig, &(struct writeback_command){ .cgroup = 99, .tier = -1 });
+    rig_command (rig, &nothing);
   writeback_get_counters (rig->writeback, &after);
   assert_int_equal (after.bytes, before.bytes);
   rig_stop (rig);
@@ -133,8 +149,8 @@ static void
 test_merge_without_room (void **state)
 {
   const struct store_placement never = { .prio = 1 };
+  const struct config_writeback config = { .high = 100, .low = 99, .age = 5 };
   struct rig *rig = rig_start (16 * MIB);
-  struct config_writeback config = { .high = 100, .low = 99, .limit = 4096 };
   struct writeback_counters before, after;
   unsigned filled;
 
@@ -145,7 +161,7 @@ test_merge_without_room (void **state)
   rig_write (rig, 0, 16 * RAW, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   assert_int_equal (used (rig, 0), 16);
-  writeback_configure (rig->writeback, &config);
+  forbid_merging (rig);
   for (unsigned i = 0; i < 16 * RAW; ++i)
     if (i % 4)
       rig_trim (rig, i);
@@ -154,10 +170,9 @@ test_merge_without_room (void **state)
   rig_age (rig, 0, 16 * RAW, 20);
 
   writeback_get_counters (rig->writeback, &before);
-  config = (struct config_writeback){ .high = 100, .low = 99, .age = 5 };
   writeback_configure (rig->writeback, &config);
   for (unsigned i = 0; i < 100; ++i)
-    rig_command (rig, &(struct writeback_command){ .cgroup = 99, .tier = -1 });
+    rig_command (rig, &nothing);
   writeback_get_counters (rig->writeback, &after);
   assert_in_range (after.segments - before.segments, 0, 32);
   assert_int_equal (used (rig, 0), 16);
@@ -173,15 +188,12 @@ static void
 test_merge_within_limit (void **state)
 {
   struct rig *rig = rig_start (16 * MIB);
-  struct config_writeback config = { .high = 100, .low = 99, .limit = 4096 };
 
   (void) state;
   rig_add (rig, "one", 1, 16);
   rig_write (rig, 0, 16 * RAW, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
-  writeback_configure (rig->writeback, &config);
-  /* It may just be looking for what to merge, without the limit. */
-  rig_settle (rig);
+  forbid_merging (rig);
   for (unsigned i = 0; i < 16 * RAW; ++i)
     if (i % 4) {
       store_trim (rig->store, PAGE_BYTES, (uint64_t) i * PAGE_BYTES);

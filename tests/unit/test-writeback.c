@@ -278,7 +278,7 @@ test_next_prio (void **state)
   assert_int_equal (store_trim (rig->store, RIG_PAGES * PAGE_BYTES, 0), 0);
   for (unsigned i = 0; i < 4 * RAW; ++i)
     rig->pages[i].written = false;
-  rig_wait (backing_extents_used (rig->backings.list[two].backing) == 0);
+  rig_wait (rig_is_empty (rig, "one") && rig_is_empty (rig, "two"));
   rig_write (rig, 0, 9 * RAW, PAGE_RANDOM, &third);
   assert_int_equal (rig_command (rig, &command).pages, 8 * RAW);
   assert_int_equal (rig_count (rig, 0, 9 * RAW, (int) one), 0);
