@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "pages.h"
-#include "store/store.h"
+#include "store/internal.h"
 
 #define MIB (UINT64_C (1) << 20)
 #define PAGE PAGE_BYTES
@@ -60,7 +60,10 @@ statistics (struct store *store)
 {
   struct store_statistics s;
 
+  /* A page that the cleaner is moving counts twice. */
+  pthread_mutex_lock (&store->cleaner.round);
   store_get_statistics (store, &s);
+  pthread_mutex_unlock (&store->cleaner.round);
   return s;
 }
 
