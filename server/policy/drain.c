@@ -31,13 +31,15 @@ struct loads {
 static void
 pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
 {
-  int backing
+  int backing;
+
+  if (!mover_claim (w->store, moved->segment))
+    return;
+  backing
       = backings_choose (w->backings, mover_class (w->store, moved->segment),
                          true, (int) moved->backing);
-
-  if (backing == -1 || !mover_claim (w->store, moved->segment))
-    return;
-  if (writeback_start_write (w, mover, moved->segment, backing) == -1)
+  if (backing == -1
+      || writeback_start_write (w, mover, moved->segment, backing) == -1)
     mover_unclaim (w->store, moved->segment);
 }
 

@@ -142,16 +142,10 @@ scan (struct store *store)
 static bool
 claim (struct store *store, uint32_t number, uint32_t dead_units)
 {
-  struct segment *segment = store_segment (store, number);
-  uint64_t control = atomic_load (&segment->control);
+  uint64_t control = atomic_load (&store_segment (store, number)->control);
 
-  if (SEGMENT_UNITS - control_live (control) < dead_units
-      || !segment_claim (store, number))
-    return false;
-  if (place_is_frame (atomic_load (&segment->place)))
-    return true;
-  segment_drop (store, number, CONTROL_BUSY);
-  return false;
+  return SEGMENT_UNITS - control_live (control) >= dead_units
+         && segment_claim_in_memory (store, number);
 }
 
 /* Claim the emptiest segment of what was found by the last scan. */

@@ -199,6 +199,17 @@ segment_claim (struct store *store, uint32_t number)
   return false;
 }
 
+bool
+segment_claim_in_memory (struct store *store, uint32_t number)
+{
+  if (!segment_claim (store, number))
+    return false;
+  if (place_is_frame (atomic_load (&store_segment (store, number)->place)))
+    return true;
+  segment_drop (store, number, CONTROL_BUSY);
+  return false;
+}
+
 void
 segment_move (struct store *store, uint32_t number, uint64_t place)
 {

@@ -39,6 +39,11 @@ extern void segment_unlist (struct store *store, uint32_t owner,
  */
 extern bool segment_claim (struct store *store, uint32_t number);
 
+/* The same, false also if it is not in memory: who found it there, or loaded it
+ * himself, does not know where it is until the claim is his.
+ */
+extern bool segment_claim_in_memory (struct store *store, uint32_t number);
+
 /* A claimed segment has been copied to PLACE: readers go there from now on,
  * the old place is given back when the last of them has left it, and the
  * claim ends.

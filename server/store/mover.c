@@ -268,12 +268,6 @@ mover_wait (struct mover *mover, struct moved *moved)
   return true;
 }
 
-bool
-mover_claim (struct store *store, uint32_t segment)
-{
-  return segment_claim (store, segment);
-}
-
 void
 mover_unclaim (struct store *store, uint32_t segment)
 {
@@ -284,6 +278,17 @@ unsigned
 mover_class (struct store *store, uint32_t segment)
 {
   return owner_class (atomic_load (&store_segment (store, segment)->owner));
+}
+
+bool
+mover_claim (struct store *store, uint32_t segment)
+{
+  if (!segment_claim_in_memory (store, segment))
+    return false;
+  if (mover_class (store, segment) != 0)
+    return true;
+  mover_unclaim (store, segment);
+  return false;
 }
 
 uint64_t

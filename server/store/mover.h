@@ -58,7 +58,11 @@ extern bool mover_may_load (struct store *store, uint32_t segment);
  */
 extern bool mover_wait (struct mover *mover, struct moved *moved);
 
-/* Claim a segment that is known by its number, or end the claim. */
+/* Claim a segment that is known by its number alone in order to write it back,
+ * or end the claim.  False also if somebody has moved it to a backing since it
+ * was found in memory, or if it has become another one that is never written
+ * back.
+ */
 extern bool mover_claim (struct store *store, uint32_t segment);
 extern void mover_unclaim (struct store *store, uint32_t segment);
 

@@ -136,12 +136,8 @@ pick_coldest (struct store *store, const struct pick *pick)
       each_owner (store, pick, i, listed, look_at_owner, &coldest);
       if (coldest.number == SEGMENT_NONE)
         break;
-      if (segment_claim (store, coldest.number)) {
-        if (place_is_frame (
-                atomic_load (&store_segment (store, coldest.number)->place)))
-          return coldest.number;
-        segment_drop (store, coldest.number, CONTROL_BUSY);
-      }
+      if (segment_claim_in_memory (store, coldest.number))
+        return coldest.number;
     }
   }
   return SEGMENT_NONE;

@@ -25,6 +25,10 @@ static char folder[] = "/tmp/tierswap-test-XXXXXX";
 static char socket_path[64], paths[2][64], uri[96];
 static pid_t nbdkit;
 
+/* Where threads still find them after a failed assertion. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct backings backings = { .lock = &lock };
+
 static void
 pause_a_moment (void)
 {
@@ -82,14 +86,14 @@ configured (unsigned i)
 }
 
 static void
-add (struct backings *backings, unsigned i)
+add (unsigned i)
 {
   struct config_backing config = configured (i);
   struct backing *backing;
   char *error = NULL;
 
   if (backings_open (&config, &backing, &error) == -1
-      || backings_add (backings, &config, backing, true, &error) == -1) {
+      || backings_add (&backings, &config, backing, true, &error) == -1) {
     print_message ("%s\n", error);
     free (error);
     fail ();
@@ -98,8 +102,7 @@ add (struct backings *backings, unsigned i)
 
 /* Do something at random to the backings and writeback. */
 static void
-operate (struct store *store, struct backings *backings,
-         struct writeback *writeback, uint64_t *seed)
+operate (struct store *store, struct writeback *writeback, uint64_t *seed)
 {
   struct config_writeback config = { .high = 60 + random_next (seed) % 30,
                                      .low = 20 + random_next (seed) % 40,
@@ -131,32 +134,32 @@ operate (struct store *store, struct backings *backings,
   case 3:
   case 4:
     /* Drain it and close it, then it comes back as new. */
-    pthread_mutex_lock (backings->lock);
-    index = backings_find (backings, names[i]);
+    pthread_mutex_lock (&lock);
+    index = backings_find (&backings, names[i]);
     if (index == -1)
-      add (backings, i);
+      add (i);
     else
-      backings_drain (backings, (unsigned) index, true, true);
-    pthread_mutex_unlock (backings->lock);
+      backings_drain (&backings, (unsigned) index, true, true);
+    pthread_mutex_unlock (&lock);
     writeback_kick (writeback);
     break;
   case 5:
-    pthread_mutex_lock (backings->lock);
-    index = backings_find (backings, names[i]);
+    pthread_mutex_lock (&lock);
+    index = backings_find (&backings, names[i]);
     if (index != -1)
-      backings_drain (backings, (unsigned) index, false, false);
-    pthread_mutex_unlock (backings->lock);
+      backings_drain (&backings, (unsigned) index, false, false);
+    pthread_mutex_unlock (&lock);
     break;
   case 6:
-    pthread_mutex_lock (backings->lock);
-    index = backings_find (backings, names[i]);
+    pthread_mutex_lock (&lock);
+    index = backings_find (&backings, names[i]);
     if (index != -1
-        && backing_resize (backings->list[index].backing,
+        && backing_resize (backings.list[index].backing,
                            (8 + random_next (seed) % 9) * MIB, &error)
                == -1)
       assert_non_null (error);
     free (error);
-    pthread_mutex_unlock (backings->lock);
+    pthread_mutex_unlock (&lock);
     break;
   default:
     store_compact (store);
@@ -186,8 +189,6 @@ test_model (void **state)
   uint64_t segments = segments_wanted (most, sanitizer), seed = 3;
   /* A slow machine does fewer; how many is told. */
   time_t enough = time (NULL) + 180;
-  pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  struct backings backings = { .lock = &lock };
   struct config_writeback config = { .high = 80, .low = 60 };
   struct writeback *writeback;
   struct writeback_counters counters;
@@ -202,14 +203,14 @@ test_model (void **state)
   store_set_tier_group (store, 1, 4);
   backings.store = store;
   for (unsigned i = 0; i < BACKINGS; ++i)
-    add (&backings, i);
+    add (i);
   writeback = writeback_start (store, &backings);
   assert_non_null (writeback);
   writeback_configure (writeback, &config);
 
   model_start (store, NULL);
   do {
-    operate (store, &backings, writeback, &seed);
+    operate (store, writeback, &seed);
     pause_a_moment ();
     writeback_get_counters (writeback, &counters);
   } while (counters.segments < segments && model_wrong () == 0

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "store/mover.h"
 
 #define RAW 63 /* raw pages of a segment */
 
@@ -255,6 +256,41 @@ test_drain_to_memory (void **state)
   rig_stop (rig);
 }
 
+static uint32_t
+segment_of (struct rig *rig, unsigned page)
+{
+  return (uint32_t) slot_segment (rig_word (rig, page));
+}
+
+/* Who knows a segment by its number alone may come late: somebody else has
+ * written it already, or it is another one now.
+ */
+static void
+test_claim_late (void **state)
+{
+  struct rig *rig = rig_start (16 * MIB);
+  const struct store_placement never = { .prio = 1 };
+
+  (void) state;
+  rig_rest_cleaner (rig);
+  rig_add (rig, "one", 1, 64);
+  rig_write (rig, 0, RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  rig_write (rig, 1000, RAW, PAGE_RANDOM, &usual);
+  rig_write (rig, 2000, RAW, PAGE_RANDOM, &never);
+  store_seal_cgroup (rig->store, 0);
+  assert_int_equal (rig_where (rig, 0), 0);
+  assert_false (mover_claim (rig->store, segment_of (rig, 0)));
+  assert_false (mover_claim (rig->store, segment_of (rig, 2000)));
+  assert_true (mover_claim (rig->store, segment_of (rig, 1000)));
+  assert_false (mover_claim (rig->store, segment_of (rig, 1000)));
+  mover_unclaim (rig->store, segment_of (rig, 1000));
+  /* Nothing was left claimed. */
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 1000, RAW, 0), RAW);
+  rig_stop (rig);
+}
+
 /* Pages of the first tier, by their cgroup's segments' owner. */
 static unsigned
 in_tier (struct rig *rig, unsigned first, unsigned count, unsigned tier)
@@ -315,6 +351,7 @@ main (void)
     cmocka_unit_test (test_merge_within_limit),
     cmocka_unit_test (test_drain_to_backing),
     cmocka_unit_test (test_drain_to_memory),
+    cmocka_unit_test (test_claim_late),
     cmocka_unit_test (test_demotion),
   };
 
