@@ -19,6 +19,20 @@
 
 #include "backing/internal.h"
 
+/* The memory of a ring that was destroyed may be the next one's.
+ * ThreadSanitizer does not see it go and come, since liburing makes its system
+ * calls itself.
+ */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+static char ring_memory;
+#define RING_MEMORY_COMES() __tsan_acquire (&ring_memory)
+#define RING_MEMORY_GOES() __tsan_release (&ring_memory)
+#else
+#define RING_MEMORY_COMES()
+#define RING_MEMORY_GOES()
+#endif
+
 struct ring {
   struct io_uring uring;
   bool registered; /* the small bounce buffers */
@@ -45,6 +59,7 @@ uring_create (struct backing_queue *queue)
     errno = -r;
     return -1;
   }
+  RING_MEMORY_COMES ();
   io_uring_ring_dontfork (&ring->uring);
   /* Fails where little memory may be locked, which only costs time. */
   ring->registered = io_uring_register_buffers (&ring->uring, &small, 1) == 0;
@@ -61,6 +76,7 @@ uring_destroy (struct backing_queue *queue)
 {
   struct ring *ring = queue->engine_data;
 
+  RING_MEMORY_GOES ();
   io_uring_queue_exit (&ring->uring);
   free (ring);
 }
