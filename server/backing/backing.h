@@ -184,4 +184,12 @@ extern int backing_queue_submit (struct backing_queue *queue,
  */
 extern struct backing_io *backing_queue_wait (struct backing_queue *queue);
 
+/* The same, but wait no longer than so many nanoseconds, give or take a tick of
+ * the coarse clock; 0: only take what is complete already.  NULL also when
+ * nothing was in that time.
+ */
+#define BACKING_FOREVER UINT64_MAX
+extern struct backing_io *backing_queue_wait_for (struct backing_queue *queue,
+                                                  uint64_t nanoseconds);
+
 #endif /* TIERSWAP_BACKING_H */

@@ -31,7 +31,7 @@
 
 #define DEPTH_MAX 1024
 #define GRACE (SECOND / 2)
-#define FOREVER UINT64_MAX
+#define FOREVER BACKING_FOREVER
 
 /* So many are started without waiting for more: the device is at work on them
  * while others are submitted.
@@ -505,23 +505,41 @@ queue_submit_internal (struct backing_queue *queue, struct backing_io *io)
   return submit (queue, io);
 }
 
-struct backing_io *
-backing_queue_wait (struct backing_queue *queue)
+/* How long may it sleep when it is waited for until LIMIT? */
+static uint64_t
+time_to_sleep (const struct backing_queue *queue, uint64_t limit)
 {
+  uint64_t now, check;
+
+  if (queue->completed || queue->in_flight == 0)
+    return 0;
+  check = time_to_check (queue);
+  if (limit == FOREVER)
+    return check;
+  now = now_nanoseconds ();
+  if (limit <= now)
+    return 0;
+  return limit - now < check ? limit - now : check;
+}
+
+struct backing_io *
+backing_queue_wait_for (struct backing_queue *queue, uint64_t nanoseconds)
+{
+  uint64_t limit = FOREVER;
   struct backing_io *io;
 
+  if (nanoseconds != FOREVER)
+    limit = now_nanoseconds () + nanoseconds;
   for (;;) {
     start_pending (queue);
     if (queue->started > 0)
-      queue->engine->enter (queue,
-                            queue->completed == NULL && queue->in_flight > 0
-                                ? time_to_check (queue)
-                                : 0);
+      queue->engine->enter (queue, time_to_sleep (queue, limit));
     take_posted (queue);
     expire (queue);
     if ((io = queue->completed) != NULL)
       break;
-    if (queue->in_flight == 0)
+    if (queue->in_flight == 0
+        || (limit != FOREVER && limit <= now_nanoseconds ()))
       return NULL;
   }
   queue->completed = io->next;
@@ -529,6 +547,12 @@ backing_queue_wait (struct backing_queue *queue)
     queue->completed_end = &queue->completed;
   queue->in_flight--;
   return io;
+}
+
+struct backing_io *
+backing_queue_wait (struct backing_queue *queue)
+{
+  return backing_queue_wait_for (queue, BACKING_FOREVER);
 }
 
 /* Queues that were freed while the kernel could still write to their memory:

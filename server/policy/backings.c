@@ -327,7 +327,7 @@ takes_segments (struct backing *backing)
 
 int
 backings_choose (const struct backings *backings, unsigned prio, bool anywhere,
-                 int except)
+                 unsigned except)
 {
   int best = -1, lower = -1;
   unsigned best_prio = 0, lower_prio = 0;
@@ -336,7 +336,7 @@ backings_choose (const struct backings *backings, unsigned prio, bool anywhere,
     const struct tier_backing *b = &backings->list[i];
     unsigned here = atomic_load (&b->prio);
 
-    if ((int) i == except || !takes_segments (atomic_load (&b->backing)))
+    if ((except & 1u << i) || !takes_segments (atomic_load (&b->backing)))
       continue;
     if (here >= prio) {
       if (best == -1 || here < best_prio) {

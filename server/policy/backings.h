@@ -97,11 +97,11 @@ extern int backings_find (const struct backings *backings, const char *name);
 
 /* The backing that takes a segment of writeback class PRIO now: of that prio,
  * or of the next higher one if it is full or failed.  ANYWHERE: of any prio
- * rather than none.  EXCEPT is not taken.  -1 with errno ENOSPC if there is
- * none.
+ * rather than none.  EXCEPT has a bit for each that is not taken.  -1 with
+ * errno ENOSPC if there is none.
  */
 extern int backings_choose (const struct backings *backings, unsigned prio,
-                            bool anywhere, int except);
+                            bool anywhere, unsigned except);
 
 /* Extents free on all backings that take segments, but for EXCEPT. */
 extern uint64_t backings_free_extents (const struct backings *backings,

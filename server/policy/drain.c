@@ -13,8 +13,8 @@
 #define FREE_SHARE 16
 #define SPARSE_SHARE 4
 
-/* Seconds without merging on a backing where segments could not be read; and
- * where there was no memory to pack them in.
+/* Seconds without merging on a backing where segments could not be read, or
+ * were late; and where there was no memory to pack them in.
  */
 #define MERGE_PAUSE 60
 #define ROOM_PAUSE 5
@@ -26,33 +26,43 @@ struct loads {
 };
 
 /* A segment came back to memory from a backing that is drained: on to another
- * backing, if one takes it.
+ * backing, if one takes it, and rather to one that is not late.
  */
 static void
 pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
 {
+  unsigned late = atomic_load (&w->late) | mover_late (mover);
+  unsigned from = 1u << moved->backing, class;
   int backing;
 
   if (!mover_claim (w->store, moved->segment))
     return;
-  backing
-      = backings_choose (w->backings, mover_class (w->store, moved->segment),
-                         true, (int) moved->backing);
+  class = mover_class (w->store, moved->segment);
+  backing = backings_choose (w->backings, class, true, from | late);
+  if (backing == -1)
+    backing = backings_choose (w->backings, class, true, from);
   if (backing == -1
       || writeback_start_write (w, mover, moved->segment, backing) == -1)
     mover_unclaim (w->store, moved->segment);
 }
 
-/* Wait for one of the moves of a drain or a merge. */
+/* Wait for one of the moves of a drain; or of a merge, whose mover is that of
+ * the writeback thread, and then not for what is late.
+ */
 static bool
 collect_loaded (struct writeback *w, struct mover *mover, bool drain,
                 struct loads *loads)
 {
   struct moved moved;
 
-  if (!mover_wait (mover, &moved))
+  if (!drain) {
+    if (!writeback_take (w, &moved))
+      return false;
+  }
+  else if (mover_wait (mover, &moved))
+    writeback_count (w, &moved);
+  else
     return false;
-  writeback_count (w, &moved);
   if (!moved.to_memory)
     return true;
   if (moved.error)
@@ -65,9 +75,20 @@ collect_loaded (struct writeback *w, struct mover *mover, bool drain,
   return true;
 }
 
+/* Are there as many in flight as there may be?  A merge leaves the other
+ * backings theirs.
+ */
+static bool
+has_enough (const struct mover *mover, unsigned index, bool drain)
+{
+  return drain ? mover_in_flight (mover) >= MOVER_DEPTH / 2
+               : mover_in_flight_on (mover, index) >= MOVER_SHARE;
+}
+
 /* Load segments from a backing of which so much is dead.  To merge them, no
  * more than can be packed: those that were not would be written again as they
- * are, and loaded again, for ever.
+ * are, and loaded again, for ever.  What is late is left to the writeback
+ * thread: it comes to memory when it comes, and is packed when it leaves again.
  */
 static struct loads
 load_some (struct writeback *w, struct mover *mover, unsigned index,
@@ -77,8 +98,11 @@ load_some (struct writeback *w, struct mover *mover, unsigned index,
   uint32_t segment;
 
   while (loads.loaded < TURN && !loads.no_room && !atomic_load (&w->stop)) {
-    while (mover_in_flight (mover) >= MOVER_DEPTH / 2)
-      collect_loaded (w, mover, drain, &loads);
+    while (has_enough (mover, index, drain)
+           && collect_loaded (w, mover, drain, &loads))
+      ;
+    if (has_enough (mover, index, drain))
+      break;
     segment = pick_on_backing (w->store, index, dead_bytes, next);
     if (segment == PICK_NONE)
       break;
@@ -292,7 +316,7 @@ drain_close_empty (struct writeback *w)
 /* ---- merging ---- */
 
 /* Do extents run low on a backing that segments are written to, and may they be
- * written?
+ * written?  Not on one that is late: it would be so for reading, too.
  */
 static bool
 wants_merging (struct writeback *w, unsigned index)
@@ -303,6 +327,7 @@ wants_merging (struct writeback *w, unsigned index)
 
   if (!backing || atomic_load (&b->draining)
       || backing_state (backing) != BACKING_ONLINE
+      || (writeback_late (w) & 1u << index)
       || pass_seconds () < w->merge_after[index])
     return false;
   all = backing_extents (backing);
@@ -319,6 +344,7 @@ drain_merge (struct writeback *w)
   const uint32_t sparse = EXTENT_BYTES / SPARSE_SHARE;
   struct pass pass = pass_for (0);
   struct loads loads;
+  bool late;
 
   for (unsigned i = 0; i < STORE_BACKINGS && !w->merging; ++i)
     if (writeback_limit_allows (w, EXTENT_BYTES) && wants_merging (w, i)
@@ -330,10 +356,12 @@ drain_merge (struct writeback *w)
   if (!w->merging)
     return false;
   loads = load_some (w, w->mover, w->merged, sparse, false, &w->merge_next);
-  if (loads.failed > 0 || loads.no_room)
+  late = writeback_late (w) & 1u << w->merged;
+  if (loads.failed > 0 || loads.no_room || late)
     w->merge_after[w->merged]
-        = pass_seconds () + (loads.failed > 0 ? MERGE_PAUSE : ROOM_PAUSE);
-  if (loads.loaded < TURN || loads.no_room
+        = pass_seconds ()
+          + (loads.failed > 0 || late ? MERGE_PAUSE : ROOM_PAUSE);
+  if (loads.loaded < TURN || loads.no_room || late
       || !writeback_limit_allows (w, EXTENT_BYTES))
     w->merging = false;
   pass.pick.packed = true;

@@ -4,7 +4,10 @@
  * a part of it, and tells whether it did anything.
  *
  * A backing is drained by a thread of its own: when it does not answer, that
- * thread waits for it, and nothing else does.
+ * thread waits for it, and nothing else does.  It also waits for one that it
+ * passes segments on to, if that hangs before it is known to be late.  Merging
+ * is the writeback thread's, and is left where it stands when a backing is
+ * late.
  */
 #ifndef TIERSWAP_DRAIN_H
 #define TIERSWAP_DRAIN_H

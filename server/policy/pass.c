@@ -53,20 +53,63 @@ writeback_count (struct writeback *w, const struct moved *moved)
   atomic_fetch_add (&w->spent, moved->bytes);
 }
 
+static void
+count_own (struct writeback *w, const struct moved *moved)
+{
+  writeback_count (w, moved);
+  if (moved->to_memory || moved->error)
+    return;
+  w->own.segments++;
+  w->own.pages += moved->pages;
+  w->own.bytes += moved->bytes;
+  if (moved->tag != w->command_tag)
+    return;
+  w->commanded.segments++;
+  w->commanded.pages += moved->pages;
+  w->commanded.bytes += moved->bytes;
+}
+
+unsigned
+writeback_late (struct writeback *w)
+{
+  unsigned late = mover_late (w->mover);
+
+  if (atomic_load_explicit (&w->late, memory_order_relaxed) != late)
+    atomic_store (&w->late, late);
+  return late;
+}
+
+void
+writeback_collect_ended (struct writeback *w)
+{
+  struct moved moved;
+
+  while (mover_wait_for (w->mover, &moved, 0))
+    count_own (w, &moved);
+}
+
+bool
+writeback_take (struct writeback *w, struct moved *moved)
+{
+  uint64_t wait;
+
+  do {
+    /* When all are late, what of them has ended after all. */
+    wait = mover_late_in (w->mover);
+    if (mover_wait_for (w->mover, moved, wait)) {
+      count_own (w, moved);
+      return true;
+    }
+  } while (wait > 0);
+  return false;
+}
+
 bool
 writeback_collect (struct writeback *w)
 {
   struct moved moved;
 
-  if (!mover_wait (w->mover, &moved))
-    return false;
-  writeback_count (w, &moved);
-  if (!moved.to_memory && !moved.error) {
-    w->own.segments++;
-    w->own.pages += moved.pages;
-    w->own.bytes += moved.bytes;
-  }
-  return true;
+  return writeback_take (w, &moved);
 }
 
 void
@@ -74,6 +117,15 @@ writeback_collect_all (struct writeback *w)
 {
   while (writeback_collect (w))
     ;
+}
+
+void
+writeback_collect_late (struct writeback *w)
+{
+  struct moved moved;
+
+  while (mover_wait (w->mover, &moved))
+    count_own (w, &moved);
 }
 
 /* A page is looked at when it is packed and when it is written, and may be
@@ -84,16 +136,28 @@ writeback_collect_all (struct writeback *w)
 static bool
 pages_enough (struct writeback *w, const struct pass *pass)
 {
-  uint64_t pages = w->own.pages - pass->pages_before;
-
-  return pages + mover_pages_in_flight (w->mover) >= pass->most_pages
+  return w->commanded.pages + mover_pages_in_flight (w->mover, w->command_tag)
+             >= pass->most_pages
          || pass->pages_looked >= LOOKS_MOST * pass->most_pages;
+}
+
+/* Bytes of memory that are free as soon as what is in flight has ended, but for
+ * what is late.
+ */
+static uint64_t
+bytes_leaving (struct writeback *w)
+{
+  unsigned late = writeback_late (w), moves = 0;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (!(late & 1u << i))
+      moves += mover_in_flight_on (w->mover, i);
+  return (uint64_t) moves * EXTENT_BYTES;
 }
 
 bool
 pass_enough (struct writeback *w, const struct pass *pass)
 {
-  uint64_t in_flight = (uint64_t) mover_in_flight (w->mover) * EXTENT_BYTES;
   uint64_t used;
 
   if ((pass->max && pass->started >= pass->max)
@@ -103,7 +167,7 @@ pass_enough (struct writeback *w, const struct pass *pass)
     return false;
   used = pass->cap ? store_cap_used (w->store, pass->cap)
                    : store_memory_used (w->store);
-  return used <= pass->down_to + in_flight;
+  return used <= pass->down_to + bytes_leaving (w);
 }
 
 int
@@ -116,61 +180,118 @@ writeback_start_write (struct writeback *w, struct mover *mover,
   return 0;
 }
 
-/* Start to write a claimed segment to the backing that its class asks for.  -1
- * with errno ENOSPC if none takes it, or EDQUOT if the day's limit does not
- * allow it; the claim has ended then.
+/* A bit for each backing that has its share in flight. */
+static unsigned
+at_work (struct writeback *w)
+{
+  unsigned full = 0;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (mover_in_flight_on (w->mover, i) >= MOVER_SHARE)
+      full |= 1u << i;
+  return full;
+}
+
+/* The backing that a segment of CLASS is written to, but for those of EXCEPT:
+ * one that is late only if no other takes it, and no more than its share.  One
+ * that is not has perhaps to be waited for.  -1 with errno ENOSPC if none takes
+ * it, or ETIMEDOUT if those that would are late.
  */
 static int
+choose (struct writeback *w, unsigned class, unsigned except)
+{
+  unsigned late = writeback_late (w);
+  int backing = backings_choose (w->backings, class, false, except | late);
+
+  if (backing == -1 && late)
+    backing = backings_choose (w->backings, class, false,
+                               except | (late & at_work (w)));
+  if (backing == -1 && late
+      && backings_choose (w->backings, class, false, except) >= 0)
+    errno = ETIMEDOUT;
+  return backing;
+}
+
+/* The same, and it has not its share in flight any more. */
+static int
+choose_free (struct writeback *w, unsigned class, unsigned except)
+{
+  int backing;
+
+  for (;;) {
+    backing = choose (w, class, except);
+    if (backing == -1
+        || mover_in_flight_on (w->mover, (unsigned) backing) < MOVER_SHARE)
+      return backing;
+    /* It ends something, or is late. */
+    writeback_collect (w);
+  }
+}
+
+/* Nothing of this class can be written now, as errno says.  That it may be
+ * later weighs more than that others cannot.
+ */
+static void
+leave_out (struct pass *pass, unsigned class)
+{
+  if (pass->error != ETIMEDOUT)
+    pass->error = errno;
+  pass->pick.classes &= ~(1u << class);
+}
+
+/* Start to write a claimed segment to the backing that its class asks for.  If
+ * none takes it, or the day's limit does not allow it, the claim ends.
+ */
+static void
 write_out (struct writeback *w, struct pass *pass, uint32_t segment)
 {
-  unsigned class = mover_class (w->store, segment);
+  unsigned class = mover_class (w->store, segment), except = 0;
   uint64_t bytes = mover_bytes (w->store, segment);
-  int except = -1, backing;
+  int backing;
 
   /* What is in flight may fail, and then does not count. */
-  while (
-      mover_in_flight (w->mover) == MOVER_DEPTH
-      || (mover_in_flight (w->mover) > 0 && !writeback_limit_allows (w, bytes)))
-    writeback_collect (w);
+  while (!writeback_limit_allows (w, bytes) && writeback_collect (w))
+    ;
   if (!writeback_limit_allows (w, bytes)) {
     mover_unclaim (w->store, segment);
-    pass->error = errno = EDQUOT;
-    return -1;
+    pass->error = EDQUOT;
+    return;
   }
   for (unsigned tries = 0; tries < FREEING_TRIES; ++tries) {
-    backing = backings_choose (w->backings, class, false, except);
+    backing = choose_free (w, class, except);
     if (backing >= 0
         && writeback_start_write (w, w->mover, segment, backing) == 0) {
       pass->started += bytes;
       pass->progress++;
-      return 0;
+      return;
     }
-    if (backing == -1 && except == -1)
+    if (backing == -1 && except == 0)
       break;
     /* It filled up or failed just now, or what is free there is still being
      * punched out: another one, or the same in a moment.
      */
-    if (except != -1)
+    if (except != 0)
       nanosleep (&(struct timespec){ 0, 1000000 }, NULL);
-    except = backing;
+    except = backing >= 0 ? 1u << backing : 0;
   }
+  if (errno != ETIMEDOUT)
+    errno = ENOSPC;
+  leave_out (pass, class);
   mover_unclaim (w->store, segment);
-  pass->pick.classes &= ~(1u << class);
-  pass->error = errno = ENOSPC;
-  return -1;
 }
 
 /* A segment was picked: write it as it is, or pack what is cold of it. */
 static void
 handle (struct writeback *w, struct pass *pass, uint32_t segment)
 {
-  if (backings_choose (w->backings, mover_class (w->store, segment), false, -1)
-      == -1) {
-    pass->pick.classes &= ~(1u << mover_class (w->store, segment));
-    pass->error = ENOSPC;
+  unsigned class = mover_class (w->store, segment);
+
+  if (choose (w, class, 0) == -1) {
+    leave_out (pass, class);
     mover_unclaim (w->store, segment);
     return;
   }
+  pass->pages_looked += mover_pages (w->store, segment);
   if (mover_is_packed (w->store, segment, pass->least)) {
     write_out (w, pass, segment);
     return;
@@ -214,11 +335,15 @@ pass_run (struct writeback *w, struct pass *pass)
   /* What stays since it was read is not to come to what is old and open. */
   if (sealed)
     pass_seal (w, pass);
-  /* What is too short stays as old as it is: look at each only once. */
-  if (pass->least)
+  /* What is too short stays as old as it is: look at each only once, also when
+   * it is run again.
+   */
+  if (pass->least && pass->pick.bound == 0)
     pass->pick.bound = pick_bound (w->store);
   while (!atomic_load (&w->stop) && pass->pick.classes != 0
          && !(pass->cancel && atomic_load (pass->cancel))) {
+    /* Or what has ended long ago looked late. */
+    writeback_collect_ended (w);
     if (pass_enough (w, pass)) {
       pass->error = 0;
       break;
@@ -230,17 +355,14 @@ pass_run (struct writeback *w, struct pass *pass)
     segment = next_segment (w, pass, looked);
     if (segment != PICK_NONE) {
       looked++;
-      pass->pages_looked += mover_pages (w->store, segment);
       handle (w, pass, segment);
       continue;
     }
     if (pass->most && looked >= pass->most && !pass->least)
       break;
     /* What is being written may fail and come back. */
-    if (mover_in_flight (w->mover) > 0) {
-      writeback_collect (w);
+    if (writeback_collect (w))
       continue;
-    }
     /* Then the open ones, and at last what was packed of them. */
     if (!pass->seal || (sealed && pass->pick.packed))
       break;

@@ -22,6 +22,11 @@
  */
 #define TURN 64
 
+/* While a backing is late (mover_late), milliseconds after which is looked
+ * whether it goes on.
+ */
+#define LATE_POLL_MILLISECONDS 50
+
 /* Who drains the backing of one index. */
 struct drainer {
   struct writeback *writeback;
@@ -30,6 +35,25 @@ struct drainer {
   pthread_t thread;
   struct wake wake;
   _Atomic bool at_work;
+};
+
+/* One pass: how far to go. */
+struct pass {
+  struct pick pick;
+  uint32_t least;             /* stored bytes: shorter objects stay */
+  uint64_t down_to;           /* bytes used in the pool, or under the cap; 0:
+                                 everything that fits */
+  uint32_t cap;               /* 0: none */
+  uint64_t max;               /* bytes to write, 0: no bound */
+  uint64_t most_pages;        /* that the command writes, 0: no bound */
+  unsigned most;              /* segments to look at, 0: no bound */
+  bool seal;                  /* open segments too, when the others are gone */
+  uint64_t started;           /* bytes whose writing was started */
+  uint64_t pages_looked;      /* pages of segments that were looked at */
+  unsigned progress;          /* segments that were written or packed */
+  int error;                  /* why it ended early: ENOSPC, EDQUOT, ETIMEDOUT
+                                 (those that would take it are late) */
+  const _Atomic bool *cancel; /* NULL: it cannot be called off */
 };
 
 struct writeback {
@@ -49,6 +73,7 @@ struct writeback {
   _Atomic uint64_t writing;      /* bytes in flight to backings */
   time_t day;                    /* when it was last reset */
   struct writeback_counters own; /* what the writeback thread itself moved */
+  _Atomic unsigned late;         /* a bit for each backing that was at last */
 
   struct drainer drainers[STORE_BACKINGS];
   bool told; /* that one could not be started */
@@ -68,25 +93,14 @@ struct writeback {
   const struct writeback_command *command; /* NULL: none */
   int command_error;
   struct writeback_counters command_counters;
-};
-
-/* One pass: how far to go. */
-struct pass {
-  struct pick pick;
-  uint32_t least;             /* stored bytes: shorter objects stay */
-  uint64_t down_to;           /* bytes used in the pool, or under the cap; 0:
-                                 everything that fits */
-  uint32_t cap;               /* 0: none */
-  uint64_t max;               /* bytes to write, 0: no bound */
-  uint64_t most_pages;        /* to write, 0: no bound; of all that are */
-  uint64_t pages_before;      /*   written those from this one on count */
-  unsigned most;              /* segments to look at, 0: no bound */
-  bool seal;                  /* open segments too, when the others are gone */
-  uint64_t started;           /* bytes whose writing was started */
-  uint64_t pages_looked;      /* pages of segments that were looked at */
-  unsigned progress;          /* segments that were written or packed */
-  int error;                  /* why it ended early: ENOSPC, EDQUOT */
-  const _Atomic bool *cancel; /* NULL: it cannot be called off */
+  /* Of the thread: */
+  const struct writeback_command *begun; /* the command that it is at */
+  struct pass command_pass;
+  uint32_t command_began; /* in this second */
+  uint64_t command_pages; /* that were there at first, if all are to go */
+  uint64_t command_tag;   /* of its moves, unlike that of any before */
+  unsigned command_late;  /* it waits while these backings are late */
+  struct writeback_counters commanded; /* what it moved so far */
 };
 
 /* A pass over what was not written to for AGE seconds (0: over all), with no
@@ -100,7 +114,9 @@ extern void pass_run (struct writeback *writeback, struct pass *pass);
  */
 extern void pass_seal (struct writeback *writeback, const struct pass *pass);
 
-/* Has so much left, or is on its way, as the pass is for? */
+/* Has so much left, or is on its way, as the pass is for?  What is in flight on
+ * a backing that is late is not.
+ */
 extern bool pass_enough (struct writeback *writeback, const struct pass *pass);
 
 /* The clock that segments tell their age by. */
@@ -122,9 +138,23 @@ extern int writeback_start_write (struct writeback *writeback,
 extern void writeback_count (struct writeback *writeback,
                              const struct moved *moved);
 
-/* Wait for one move of the writeback thread to end; false if there is none. For
- * all. */
+/* A bit for each backing that is late for the writeback thread.  By it alone;
+ * others see what it found last.
+ */
+extern unsigned writeback_late (struct writeback *writeback);
+
+/* Count the moves of the writeback thread that have ended. */
+extern void writeback_collect_ended (struct writeback *writeback);
+
+/* Wait for one to end; false if there is none, but on backings that are late or
+ * become so meanwhile.  Take it, for who wants to know which it was.  For all
+ * of those.
+ */
 extern bool writeback_collect (struct writeback *writeback);
+extern bool writeback_take (struct writeback *writeback, struct moved *moved);
 extern void writeback_collect_all (struct writeback *writeback);
+
+/* Wait for those that are late, too. */
+extern void writeback_collect_late (struct writeback *writeback);
 
 #endif /* TIERSWAP_PASS_H */

@@ -74,6 +74,9 @@ relief_pool (struct writeback *w)
     writeback_collect_all (w);
     if (room_acquit (w->store))
       return true;
+    /* What is late may yet end, or fail and go elsewhere. */
+    if (mover_in_flight (w->mover) > 0)
+      return false;
     room_in_vain (w->store, asked);
     room_set_pace (w->store, high, 0);
     return false;

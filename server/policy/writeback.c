@@ -33,60 +33,110 @@ pass_of (const struct writeback_command *command)
 }
 
 /* All that is there now goes, and it ends although others go on writing: first
- * what was written until this second; then what was spared since it had been
- * read, which is among the young by then, until as many pages are written as
- * there were at first.
+ * what was written until the second in which it began; then what was spared
+ * since it had been read, which is among the young by then, until as many pages
+ * are written as there were at first.
  */
 static void
-write_all (struct writeback *w, struct pass *pass)
+write_all (struct writeback *w, struct pass *pass, uint32_t began)
 {
-  /* With those that a command of this second spared: they look younger. */
-  uint64_t pages = pick_pages (w->store, &pass->pick);
-
-  pass->pages_before = w->own.pages;
-  pass->pick.before = (uint32_t) pass_seconds ();
+  pass->pick.before = began;
+  pass->most_pages = 0;
   pass_run (w, pass);
   writeback_collect_all (w);
-  if (w->own.pages - pass->pages_before >= pages)
+  if (w->commanded.pages >= w->command_pages)
     return;
   pass->pick.before = UINT32_MAX;
   pass->pick.packed = false;
-  pass->most_pages = pages;
+  pass->most_pages = w->command_pages;
   pass->pages_looked = 0;
   pass_run (w, pass);
+}
+
+static bool
+takes_all (const struct writeback_command *command)
+{
+  return command->age == 0 && command->max == 0 && command->least == 0;
+}
+
+static void
+begin_command (struct writeback *w, const struct writeback_command *command)
+{
+  writeback_collect_all (w);
+  w->begun = command;
+  w->command_pass = pass_of (command);
+  w->command_began = (uint32_t) pass_seconds ();
+  w->command_tag++;
+  w->command_late = 0;
+  w->commanded = (struct writeback_counters){ 0 };
+  /* With those that a command of this second spared: they look younger. */
+  if (takes_all (command))
+    w->command_pages = pick_pages (w->store, &w->command_pass.pick);
+}
+
+/* Go through all of it, or again through what is left. */
+static void
+run_passes (struct writeback *w, const struct writeback_command *command)
+{
+  struct pass *pass = &w->command_pass;
+  uint32_t bound = pass->pick.bound;
+
+  pass->pick = pass_of (command).pick;
+  pass->pick.bound = bound;
+  pass->error = 0;
+  mover_set_tag (w->mover, w->command_tag);
+  if (takes_all (command))
+    write_all (w, pass, w->command_began);
+  else
+    pass_run (w, pass);
+  writeback_collect_all (w);
+  mover_set_tag (w->mover, 0);
+  w->command_late = writeback_late (w);
+}
+
+/* Is it waiting for backings that are late, to count what they were given, or
+ * to give them the rest?  Others things are done meanwhile.
+ */
+static bool
+waits_for_late (struct writeback *w, const struct writeback_command *command)
+{
+  bool cancelled = command->cancel && atomic_load (command->cancel);
+
+  return mover_pages_in_flight (w->mover, w->command_tag) > 0
+         || (w->command_pass.error == ETIMEDOUT && !cancelled);
+}
+
+/* The caller of writeback_run goes on. */
+static void
+end_command (struct writeback *w, int error)
+{
+  pthread_mutex_lock (&w->lock);
+  w->command_counters = w->commanded;
+  w->command_error = error;
+  w->command = NULL;
+  pthread_cond_broadcast (&w->done);
+  pthread_mutex_unlock (&w->lock);
+  w->begun = NULL;
 }
 
 static bool
 run_command (struct writeback *w)
 {
   const struct writeback_command *command;
-  struct writeback_counters before;
-  struct pass pass;
 
   pthread_mutex_lock (&w->lock);
   command = w->command;
   pthread_mutex_unlock (&w->lock);
   if (!command)
     return false;
-  pass = pass_of (command);
-  writeback_collect_all (w);
-  before = w->own;
-  if (command->age == 0 && command->max == 0 && command->least == 0)
-    write_all (w, &pass);
-  else
-    pass_run (w, &pass);
-  writeback_collect_all (w);
-
-  pthread_mutex_lock (&w->lock);
-  w->command_counters = w->own;
-  w->command_counters.segments -= before.segments;
-  w->command_counters.pages -= before.pages;
-  w->command_counters.bytes -= before.bytes;
-  w->command_error
-      = w->command_counters.pages == 0 && pass.error ? pass.error : 0;
-  w->command = NULL;
-  pthread_cond_broadcast (&w->done);
-  pthread_mutex_unlock (&w->lock);
+  if (!w->begun)
+    begin_command (w, command);
+  else if (w->command_late && w->command_late == writeback_late (w))
+    return false;
+  run_passes (w, command);
+  if (waits_for_late (w, command))
+    return w->command_late == 0;
+  end_command (w, w->commanded.pages == 0 ? w->command_pass.error : 0);
   return true;
 }
 
@@ -94,14 +144,16 @@ run_command (struct writeback *w)
 static void
 refuse_command (struct writeback *w)
 {
+  bool asked;
+
   pthread_mutex_lock (&w->lock);
-  if (w->command) {
-    w->command_counters = (struct writeback_counters){ 0 };
-    w->command_error = ECANCELED;
-    w->command = NULL;
-    pthread_cond_broadcast (&w->done);
-  }
+  asked = w->command != NULL;
   pthread_mutex_unlock (&w->lock);
+  if (!asked)
+    return;
+  if (!w->begun)
+    w->commanded = (struct writeback_counters){ 0 };
+  end_command (w, w->begun ? 0 : ECANCELED);
 }
 
 static void
@@ -122,6 +174,8 @@ run (void *data)
     bool did = false;
 
     new_day (w);
+    writeback_collect_ended (w);
+    writeback_late (w);
     did |= relief_caps (w);
     did |= relief_pool (w);
     did |= run_command (w);
@@ -133,10 +187,12 @@ run (void *data)
     if (!did) {
       writeback_collect_all (w);
       drain_close_empty (w);
-      wake_wait (&w->wake, DRAIN_POLL_MILLISECONDS);
+      wake_wait (&w->wake, mover_in_flight (w->mover) > 0
+                               ? LATE_POLL_MILLISECONDS
+                               : DRAIN_POLL_MILLISECONDS);
     }
   }
-  writeback_collect_all (w);
+  writeback_collect_late (w);
   refuse_command (w);
   return NULL;
 }

@@ -15,6 +15,13 @@
  * share of the pool before all others.  A segment is written as it is if nearly
  * all of it is live and no page of it was read since; else its pages are packed
  * with others first, and those read since stay in memory.
+ *
+ * No backing that hangs holds the thread up, nor more than 2 MiB by it.
+ * After a second in which nothing that is being written there has ended, it is
+ * late: the thread does not wait for it, and others take what it should, by the
+ * rules for one that has failed; where none does, the pages stay.  What is in
+ * flight ends by its deadline at the latest, and is counted then; a command
+ * ends with the last of its own.
  */
 #ifndef TIERSWAP_WRITEBACK_H
 #define TIERSWAP_WRITEBACK_H
@@ -64,7 +71,7 @@ extern void writeback_get_counters (struct writeback *writeback,
                                     struct writeback_counters *counters);
 
 /* Write back by command, and wait for it.  It takes what was there when it
- * began, give or take a second, and so ends although others go on writing.  What
+ * began, give or take a second, and so ends although others go on writing. What
  * the cleaner moves while one by size is sorting is left to the next one.  The
  * counters are what it moved. -1 with errno ENOSPC if no backing takes anything
  * (all are full, failed or draining, or there is none), EDQUOT if the daily

@@ -92,6 +92,7 @@ struct store_backing {
   _Atomic uint64_t *mark; /* in the state: extents from here on were never
                              written to; NULL: there is no state */
   _Atomic bool promote;
+  _Atomic uint64_t patience; /* see store_set_patience */
   /* Threads that are giving an extent back: when it counts as free already,
    * they are still about to leave the backing.
    */

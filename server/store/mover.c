@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "store/append.h"
 #include "store/backed.h"
@@ -19,6 +20,7 @@ struct move {
   struct moved moved;
   uint64_t extent;
   uint32_t frame;
+  bool in_flight;
   struct move *next; /* of the free ones */
 };
 
@@ -28,7 +30,14 @@ struct mover {
   struct move moves[MOVER_DEPTH];
   struct move *free;
   unsigned in_flight;
-  uint64_t pages; /* of segments that are being written */
+  uint64_t tag; /* of moves that begin */
+  struct {
+    unsigned in_flight;
+    /* When it was given something to do after it had nothing, or ended
+     * something, whichever was later: nanoseconds.
+     */
+    uint64_t since;
+  } backings[STORE_BACKINGS];
 };
 
 struct mover *
@@ -72,10 +81,79 @@ mover_in_flight (const struct mover *mover)
   return mover->in_flight;
 }
 
-uint64_t
-mover_pages_in_flight (const struct mover *mover)
+unsigned
+mover_in_flight_on (const struct mover *mover, unsigned backing)
 {
-  return mover->pages;
+  return mover->backings[backing].in_flight;
+}
+
+void
+mover_set_tag (struct mover *mover, uint64_t tag)
+{
+  mover->tag = tag;
+}
+
+uint64_t
+mover_pages_in_flight (const struct mover *mover, uint64_t tag)
+{
+  uint64_t pages = 0;
+
+  for (unsigned i = 0; i < MOVER_DEPTH; ++i) {
+    const struct move *move = &mover->moves[i];
+
+    if (move->in_flight && !move->moved.to_memory && move->moved.tag == tag)
+      pages += move->moved.pages;
+  }
+  return pages;
+}
+
+static uint64_t
+nanoseconds_now (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
+  return now.tv_sec * UINT64_C (1000000000) + now.tv_nsec;
+}
+
+/* Nanoseconds until a backing is late, 0: it is, or has nothing to do. */
+static uint64_t
+late_in (const struct mover *mover, unsigned backing)
+{
+  uint64_t patience = atomic_load (&mover->store->backings[backing].patience);
+  uint64_t waited;
+
+  if (mover->backings[backing].in_flight == 0)
+    return 0;
+  if (patience == 0)
+    patience = MOVER_PATIENCE;
+  waited = nanoseconds_now () - mover->backings[backing].since;
+  return waited < patience ? patience - waited : 0;
+}
+
+unsigned
+mover_late (const struct mover *mover)
+{
+  unsigned late = 0;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    if (mover->backings[i].in_flight > 0 && late_in (mover, i) == 0)
+      late |= 1u << i;
+  return late;
+}
+
+uint64_t
+mover_late_in (const struct mover *mover)
+{
+  uint64_t last = 0;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    uint64_t here = late_in (mover, i);
+
+    if (here > last)
+      last = here;
+  }
+  return last;
 }
 
 /* Bytes of a segment up to its tail, in whole blocks. */
@@ -106,7 +184,10 @@ submit (struct mover *mover, struct move *move, struct segment *segment,
   if (backing_queue_submit (mover->queue, &move->io) == -1)
     return -1;
   mover->free = move->next;
+  move->in_flight = true;
   mover->in_flight++;
+  if (mover->backings[move->moved.backing].in_flight++ == 0)
+    mover->backings[move->moved.backing].since = nanoseconds_now ();
   return 0;
 }
 
@@ -138,7 +219,8 @@ mover_write (struct mover *mover, uint32_t number, unsigned backing_index)
   move->moved = (struct moved){ .segment = number,
                                 .backing = backing_index,
                                 .bytes = blocks_of (segment),
-                                .pages = contents_objects (contents) };
+                                .pages = contents_objects (contents),
+                                .tag = mover->tag };
   /* What an earlier segment left in the frame is nobody's business there. */
   memset (arena_frame (&store->arena, move->frame) + tail, 0,
           blocks_of (segment) - tail);
@@ -149,7 +231,6 @@ mover_write (struct mover *mover, uint32_t number, unsigned backing_index)
     errno = saved_errno;
     return -1;
   }
-  mover->pages += move->moved.pages;
   return 0;
 }
 
@@ -175,7 +256,8 @@ mover_load (struct mover *mover, uint32_t number)
   move->moved = (struct moved){ .segment = number,
                                 .backing = place_backing (place),
                                 .to_memory = true,
-                                .bytes = blocks_of (segment) };
+                                .bytes = blocks_of (segment),
+                                .tag = mover->tag };
   if (submit (mover, move, segment, BACKING_READ) == -1) {
     segment_give_frame (store, owner, move->frame);
     return -1;
@@ -243,20 +325,18 @@ end_load (struct mover *mover, struct move *move)
 }
 
 bool
-mover_wait (struct mover *mover, struct moved *moved)
+mover_wait_for (struct mover *mover, struct moved *moved, uint64_t nanoseconds)
 {
   struct backing_io *io;
   struct move *move;
 
   if (mover->in_flight == 0)
     return false;
-  io = backing_queue_wait (mover->queue);
+  io = backing_queue_wait_for (mover->queue, nanoseconds);
   if (!io)
     return false;
   move = io->user;
   move->moved.error = io->error;
-  if (!move->moved.to_memory)
-    mover->pages -= move->moved.pages;
   if (move->moved.to_memory)
     end_load (mover, move);
   else
@@ -264,8 +344,17 @@ mover_wait (struct mover *mover, struct moved *moved)
   *moved = move->moved;
   move->next = mover->free;
   mover->free = move;
+  move->in_flight = false;
   mover->in_flight--;
+  mover->backings[moved->backing].in_flight--;
+  mover->backings[moved->backing].since = nanoseconds_now ();
   return true;
+}
+
+bool
+mover_wait (struct mover *mover, struct moved *moved)
+{
+  return mover_wait_for (mover, moved, BACKING_FOREVER);
 }
 
 void

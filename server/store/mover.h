@@ -5,6 +5,11 @@
  * and one store of its place; it comes back by one large read, whose objects
  * are all checked first.  Many moves are in flight at once.  A mover belongs
  * to one thread.
+ *
+ * A backing may hang: then its moves end only by their deadline, half a minute
+ * later.  So that they do not take all that a mover has, who uses it for
+ * several backings starts no more than MOVER_SHARE moves on each; and it can
+ * tell which are late, to wait only for the others.
  */
 #ifndef TIERSWAP_MOVER_H
 #define TIERSWAP_MOVER_H
@@ -12,9 +17,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct store;
+#include "store/store.h"
 
 #define MOVER_DEPTH 32
+/* Of it for each backing, so that one that hangs leaves the others theirs: 2
+ * MiB under way keep disks and servers at work.
+ */
+#define MOVER_SHARE (MOVER_DEPTH / STORE_BACKINGS)
 
 struct mover;
 
@@ -25,6 +34,7 @@ struct moved {
   bool to_memory;
   int error; /* 0, or why it stays where it was */
   uint64_t bytes, pages;
+  uint64_t tag; /* as it was set when it began */
 };
 
 /* NULL with errno. */
@@ -32,9 +42,27 @@ extern struct mover *mover_create (struct store *store);
 extern void mover_free (struct mover *mover);
 
 extern unsigned mover_in_flight (const struct mover *mover);
+extern unsigned mover_in_flight_on (const struct mover *mover,
+                                    unsigned backing);
 
-/* Pages of the segments that are being written. */
-extern uint64_t mover_pages_in_flight (const struct mover *mover);
+/* Moves that begin from now on carry a TAG, which is 0 at first. */
+extern void mover_set_tag (struct mover *mover, uint64_t tag);
+
+/* Pages of the segments that are being written by moves with this tag. */
+extern uint64_t mover_pages_in_flight (const struct mover *mover, uint64_t tag);
+
+/* A backing is late when moves are in flight on it and none of them has ended,
+ * as far as they were waited for, for so many nanoseconds: it may hang.  Disks
+ * and servers that work end one of MOVER_SHARE moves in far less time, and it
+ * is not yet much for a program that waits meanwhile.
+ */
+#define MOVER_PATIENCE UINT64_C (1000000000)
+
+/* A bit for each backing that is late. */
+extern unsigned mover_late (const struct mover *mover);
+
+/* Nanoseconds until all on which moves are in flight are late, 0: they are. */
+extern uint64_t mover_late_in (const struct mover *mover);
 
 /* Start to move a claimed segment that is in memory to a backing.  -1 with
  * errno ENOSPC or EAGAIN (see backing_extent_allocate), or EBUSY when
@@ -57,6 +85,12 @@ extern bool mover_may_load (struct store *store, uint32_t segment);
  * flight.
  */
 extern bool mover_wait (struct mover *mover, struct moved *moved);
+
+/* The same, but no longer than so many nanoseconds: false also when none has
+ * ended.  0: one that has ended already.
+ */
+extern bool mover_wait_for (struct mover *mover, struct moved *moved,
+                            uint64_t nanoseconds);
 
 /* Claim a segment that is known by its number alone in order to write it back,
  * or end the claim.  False also if somebody has moved it to a backing since it

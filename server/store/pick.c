@@ -3,10 +3,16 @@
 
 #include "store/append.h"
 #include "store/internal.h"
+#include "store/mover.h"
 #include "store/pick.h"
 
-/* A list's old end may be claimed by others: look no further than this. */
-#define LOOK_AHEAD 8
+/* A list's old end may be claimed: by the mover, as long as a backing that
+ * hangs keeps what it is given, and by others.  Look no further than this.
+ */
+#define LOOK_AHEAD (MOVER_DEPTH + 8)
+
+/* Look again so often when somebody else was quicker to claim. */
+#define CLAIM_TRIES 8
 
 static bool
 stream_fits (const struct pick *pick, enum stream stream)
@@ -130,7 +136,7 @@ pick_coldest (struct store *store, const struct pick *pick)
     if (pick->tier != PICK_ANY && pick->tier != i)
       continue;
     /* Somebody else may claim what was found: look again, not for ever. */
-    for (unsigned tries = 0; tries < LOOK_AHEAD; ++tries) {
+    for (unsigned tries = 0; tries < CLAIM_TRIES; ++tries) {
       struct coldest coldest = { SEGMENT_NONE, 0 };
 
       each_owner (store, pick, i, listed, look_at_owner, &coldest);

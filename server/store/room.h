@@ -18,9 +18,9 @@ struct worker;
  * that after 20 seconds, nbd-client's after 30.  What waits on would never be
  * told that there is no room, for it is sent again each time.
  *
- * A backing that hangs is given 30 seconds before another one takes what is to
- * be written.  A pool that is full then refuses some writes meanwhile; the
- * kernel keeps those pages in memory, and tries again.
+ * A backing that hangs is late after a second, and the others take what it
+ * should.  Where there is none a full pool refuses some writes until it has
+ * failed or goes on; the kernel keeps those pages in memory, and tries again.
  */
 #define ROOM_WAIT_SECONDS 15
 

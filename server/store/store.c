@@ -205,6 +205,12 @@ store_set_promote (struct store *store, unsigned index, bool promote)
   atomic_store (&store->backings[index].promote, promote);
 }
 
+void
+store_set_patience (struct store *store, unsigned index, uint64_t nanoseconds)
+{
+  atomic_store (&store->backings[index].patience, nanoseconds);
+}
+
 int
 store_add_tier (struct store *store, const struct store_tier_options *options)
 {

@@ -113,6 +113,12 @@ extern void store_set_backing (struct store *store, unsigned index,
 extern void store_set_promote (struct store *store, unsigned index,
                                bool promote);
 
+/* Nanoseconds until the moves of a backing are late (see mover_late), 0: the
+ * usual.  For tests: no other may depend on how fast a disk is just now.
+ */
+extern void store_set_patience (struct store *store, unsigned index,
+                                uint64_t nanoseconds);
+
 extern uint64_t store_pool_limit (const struct store *store);
 
 /* Bytes of memory that stored pages cost now. */

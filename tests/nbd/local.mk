@@ -52,6 +52,9 @@ tests_nbd_single_LDADD = $(nbd_ldadd)
 check_PROGRAMS += tests/nbd/pages
 tests_nbd_pages_CPPFLAGS = $(nbd_cppflags)
 tests_nbd_pages_LDADD = $(nbd_ldadd)
+check_PROGRAMS += tests/nbd/hung-reads
+tests_nbd_hung_reads_CPPFLAGS = $(nbd_cppflags)
+tests_nbd_hung_reads_LDADD = $(nbd_ldadd)
 
 # Other programs that scripts run: they give a state another format, use the disk
 # of the FUSE tree, shake hands, and are clients as no library is.
@@ -84,6 +87,7 @@ nbd_scripts += \
 	tests/nbd/fuse-tree.sh \
 	tests/nbd/handshake.sh \
 	tests/nbd/hostile-clients.sh \
+	tests/nbd/hung-backing.sh \
 	tests/nbd/install.sh \
 	tests/nbd/killed-backing.sh \
 	tests/nbd/metrics.sh \

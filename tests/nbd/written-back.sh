@@ -5,8 +5,9 @@
 need nbdcopy libnbd-bin
 need jq jq
 
-# serve_written_back COUNT BACKING...: serve, with these lines of configuration,
-# write COUNT pages, and wait until they have left memory.
+# serve_written_back COUNT BACKING...: serve, with these lines of configuration
+# and $server_threads threads a connection, write COUNT pages, and wait until they have left memory.
+server_threads=16 # as nbdkit does
 serve_written_back ()
 {
   local count=$1
@@ -19,7 +20,7 @@ serve_written_back ()
       "$@" \
       'writeback { age = 1 }'
   } >"$tmp/conf"
-  serve server tierswap "$tmp/conf"
+  serve server --threads=$server_threads tierswap "$tmp/conf"
   expect "what was written" "$(pages write 0 "$count" 1 half)" \
     "written $count refused 0"
   written_back

@@ -85,6 +85,8 @@ cgroup_rig_start (const char *pool, const char *sections)
   assert_int_equal (device_create (conf, NULL, &rig->device), 0);
   rig->device->hierarchy = strdup (rig->hierarchy);
   assert_int_equal (device_start (rig->device), 0);
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    store_set_patience (rig->device->store, i, PAGES_PATIENCE);
   cgroup_rig_as_client ();
   return rig;
 }

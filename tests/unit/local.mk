@@ -5,6 +5,7 @@ LDADD = tests/unit/libpages.la libtierswap.la $(CMOCKA_LIBS)
 noinst_LTLIBRARIES += tests/unit/libpages.la
 tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
 	tests/unit/model.c tests/unit/model.h tests/unit/rig.c tests/unit/rig.h \
+	tests/unit/far.c tests/unit/far.h \
 	tests/unit/test.h tests/unit/cgroup-rig.c tests/unit/cgroup-rig.h
 EXTRA_DIST += tests/unit/test-backing.h
 
@@ -26,6 +27,7 @@ unit_tests += tests/unit/test-state-kill tests/unit/test-state \
 # Writeback.
 unit_tests += tests/unit/test-writeback tests/unit/test-writeback-order \
 	tests/unit/test-writeback-moves tests/unit/test-writeback-hang \
+	tests/unit/test-writeback-late \
 	tests/unit/test-lost-writes tests/unit/test-group \
 	tests/unit/test-demote
 

@@ -5,6 +5,11 @@
 
 #include <stdint.h>
 
+/* Nanoseconds until a backing is late where that is not what is tested: no test
+ * depends on how long a disk rests.
+ */
+#define PAGES_PATIENCE (UINT64_C (600) * 1000000000)
+
 enum page_kind {
   PAGE_ZERO,     /* same-filled with 0 */
   PAGE_SMALL,    /* same-filled with a small number */

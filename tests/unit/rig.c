@@ -93,6 +93,8 @@ rig_add_config (struct rig *rig, const struct config_backing *config)
   pthread_mutex_lock (&rig->lock);
   if (backings_open (config, &opened, &error) == 0)
     index = backings_add (&rig->backings, config, opened, true, &error);
+  if (index != -1)
+    store_set_patience (rig->store, (unsigned) index, PAGES_PATIENCE);
   pthread_mutex_unlock (&rig->lock);
   if (index == -1)
     fail_msg ("%s", error);

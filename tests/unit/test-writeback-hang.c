@@ -5,16 +5,10 @@
 #include "test.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "far.h"
 #include "policy/drain.h"
-#include "rig.h"
 #include "store/room.h"
 
 #define DEADLINE 4 /* seconds */
@@ -22,66 +16,6 @@
 
 static const struct store_placement usual = { .prio = 1, .writeback_prio = 1 };
 static const struct store_placement never = { .cgroup = 1, .prio = 1 };
-
-static char socket_path[128];
-static pid_t nbdkit;
-
-static void
-start_server (struct rig *rig)
-{
-  struct stat st;
-
-  snprintf (socket_path, sizeof socket_path, "%s/socket", rig->folder);
-  nbdkit = fork ();
-  if (nbdkit == 0) {
-    /* One thread a connection: with more, nbdkit 1.32 may fail an assertion
-     * when a client leaves before it is answered.
-     */
-    execlp ("nbdkit", "nbdkit", "-f", "--exit-with-parent", "--threads=1", "-U",
-            socket_path, "memory", "16M", NULL);
-    _exit (127);
-  }
-  rig_wait (stat (socket_path, &st) == 0);
-}
-
-static void
-stop_server (void)
-{
-  kill (nbdkit, SIGKILL);
-  waitpid (nbdkit, NULL, 0);
-  unlink (socket_path);
-}
-
-static void
-hang_server (void)
-{
-  int status;
-
-  kill (nbdkit, SIGSTOP);
-  /* All its threads have stopped then. */
-  assert_int_equal (waitpid (nbdkit, &status, WUNTRACED), nbdkit);
-  assert_true (WIFSTOPPED (status));
-}
-
-/* The server as a backing, with a deadline that a test can wait for. */
-static unsigned
-add_server (struct rig *rig, unsigned deadline)
-{
-  struct tier_backing *b = &rig->backings.list[0];
-  struct backing *backing;
-  char uri[160], *error = NULL;
-  struct backing_options options
-      = { .name = "far", .uri = uri, .size = 16 * MIB, .deadline = deadline };
-
-  snprintf (uri, sizeof uri, "nbd+unix:///?socket=%s", socket_path);
-  if (backing_open (&options, &backing, &error) == -1)
-    fail_msg ("%s", error);
-  b->prio = 1;
-  store_set_backing (rig->store, 0, backing);
-  b->backing = backing;
-  rig_wait (backing_state (backing) == BACKING_ONLINE);
-  return 0;
-}
 
 static double
 now (void)
@@ -112,15 +46,15 @@ test_another_takes (void **state)
   double start;
 
   (void) state;
-  start_server (rig);
-  add_server (rig, DEADLINE);
+  far_start (rig);
+  far_add (rig, 1, DEADLINE);
   rig_add (rig, "near", 2, 128);
   rig_write (rig, 0, 200, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   assert_int_equal (rig_count (rig, 0, 200, 0), 200);
   rig_write (rig, 200, 100, PAGE_HALF, &never);
 
-  hang_server ();
+  far_hang (rig);
   writeback_configure (rig->writeback, &config);
   start = now ();
   assert_false (readable (rig, 0));
@@ -132,11 +66,11 @@ test_another_takes (void **state)
   assert_true (rig_count (rig, 300, 6000, 1) > 4000);
   assert_false (readable (rig, 199));
 
-  kill (nbdkit, SIGCONT);
+  far_resume ();
   rig_wait (readable (rig, 0));
   rig_check (rig, 0, 6300);
   rig_stop (rig);
-  stop_server ();
+  far_stop ();
 }
 
 static void
@@ -148,13 +82,13 @@ test_none_takes (void **state)
   double start;
 
   (void) state;
-  start_server (rig);
-  add_server (rig, DEADLINE);
+  far_start (rig);
+  far_add (rig, 1, DEADLINE);
   rig_write (rig, 0, 200, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   rig_write (rig, 200, 100, PAGE_HALF, &never);
 
-  hang_server ();
+  far_hang (rig);
   writeback_configure (rig->writeback, &config);
   start = now ();
   written += rig_write (rig, 300, 4000, PAGE_RANDOM, &usual);
@@ -162,7 +96,7 @@ test_none_takes (void **state)
   assert_true (now () - start < 15 * ROOM_WAIT_SECONDS);
   rig_check (rig, 200, written - 200);
 
-  kill (nbdkit, SIGCONT);
+  far_resume ();
   rig_wait (readable (rig, 0));
   before = written;
   rig_wait (
@@ -171,7 +105,7 @@ test_none_takes (void **state)
   assert_true (written > before);
   rig_check (rig, 0, 4300);
   rig_stop (rig);
-  stop_server ();
+  far_stop ();
 }
 
 /* It is drained as far as can be, and the rest when it answers again. */
@@ -182,11 +116,11 @@ test_drain (void **state)
   unsigned far;
 
   (void) state;
-  start_server (rig);
-  far = add_server (rig, DEADLINE);
+  far_start (rig);
+  far = far_add (rig, 1, DEADLINE);
   rig_write (rig, 0, 1000, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
-  hang_server ();
+  far_hang (rig);
   pthread_mutex_lock (&rig->lock);
   backings_drain (&rig->backings, far, true, false);
   pthread_mutex_unlock (&rig->lock);
@@ -195,11 +129,11 @@ test_drain (void **state)
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, 1000, (int) far), 1000);
 
-  kill (nbdkit, SIGCONT);
+  far_resume ();
   rig_wait (rig_count (rig, 0, 1000, RIG_MEMORY) == 1000);
   assert_int_equal (backing_extents_used (rig->backings.list[far].backing), 0);
   rig_stop (rig);
-  stop_server ();
+  far_stop ();
 }
 
 static void
@@ -222,8 +156,8 @@ test_others_go_on (void **state)
   unsigned far, near, third;
 
   (void) state;
-  start_server (rig);
-  far = add_server (rig, LONG_DEADLINE);
+  far_start (rig);
+  far = far_add (rig, 1, LONG_DEADLINE);
   rig_write (rig, 0, 200, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   assert_int_equal (rig_count (rig, 0, 200, (int) far), 200);
@@ -234,7 +168,7 @@ test_others_go_on (void **state)
   assert_int_equal (rig_count (rig, 200, 200, (int) third), 200);
   near = rig_add (rig, "near", 3, 64);
 
-  hang_server ();
+  far_hang (rig);
   drain (rig, far, false);
   rig_wait (drain_at_work (rig->writeback));
   rig_write (rig, 400, 500, PAGE_RANDOM, &usual);
@@ -246,11 +180,11 @@ test_others_go_on (void **state)
   assert_true (drain_at_work (rig->writeback));
   assert_int_equal (rig_count (rig, 0, 200, (int) far), 200);
 
-  kill (nbdkit, SIGCONT);
+  far_resume ();
   rig_wait (rig_count (rig, 0, 200, (int) far) == 0);
   rig_wait (atomic_load (&list[third].backing) == NULL);
   rig_stop (rig);
-  stop_server ();
+  far_stop ();
 }
 
 int

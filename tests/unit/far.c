@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "far.h"
+
+/* Nanoseconds. */
+#define LATE_SOON 100000000
+
+static char socket_path[128];
+static pid_t nbdkit;
+
+void
+far_start (struct rig *rig)
+{
+  struct stat st;
+
+  snprintf (socket_path, sizeof socket_path, "%s/socket", rig->folder);
+  nbdkit = fork ();
+  if (nbdkit == 0) {
+    /* One thread a connection: with more, nbdkit 1.32 may fail an assertion
+     * when a client leaves before it is answered.
+     */
+    execlp ("nbdkit", "nbdkit", "-f", "--exit-with-parent", "--threads=1", "-U",
+            socket_path, "memory", "16M", NULL);
+    _exit (127);
+  }
+  rig_wait (stat (socket_path, &st) == 0);
+}
+
+void
+far_stop (void)
+{
+  kill (nbdkit, SIGKILL);
+  waitpid (nbdkit, NULL, 0);
+  unlink (socket_path);
+}
+
+void
+far_hang (struct rig *rig)
+{
+  int status;
+
+  store_set_patience (rig->store, 0, LATE_SOON);
+  kill (nbdkit, SIGSTOP);
+  /* All its threads have stopped then. */
+  assert_int_equal (waitpid (nbdkit, &status, WUNTRACED), nbdkit);
+  assert_true (WIFSTOPPED (status));
+}
+
+void
+far_resume (void)
+{
+  kill (nbdkit, SIGCONT);
+}
+
+unsigned
+far_add (struct rig *rig, unsigned prio, unsigned deadline)
+{
+  struct tier_backing *b = &rig->backings.list[0];
+  struct backing *backing;
+  char uri[160], *error = NULL;
+  struct backing_options options
+      = { .name = "far", .uri = uri, .size = FAR_BYTES, .deadline = deadline };
+
+  snprintf (uri, sizeof uri, "nbd+unix:///?socket=%s", socket_path);
+  if (backing_open (&options, &backing, &error) == -1)
+    fail_msg ("%s", error);
+  b->prio = prio;
+  store_set_backing (rig->store, 0, backing);
+  store_set_patience (rig->store, 0, PAGES_PATIENCE);
+  b->backing = backing;
+  rig_wait (backing_state (backing) == BACKING_ONLINE);
+  return 0;
+}
