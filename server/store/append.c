@@ -23,6 +23,7 @@ write_fillers (struct store *store, const struct reservation *r,
       = arena_frame (&store->arena,
                      (uint32_t) place_number (atomic_load (&segment->place)))
         + (uint64_t) r->offset * OBJECT_UNIT;
+  uint32_t room;
 
   for (uint32_t i = 0; i < r->count; i = append_next (list, r->count, i)) {
     struct object *filler = (struct object *) at;
@@ -30,7 +31,10 @@ write_fillers (struct store *store, const struct reservation *r,
     filler->slot = OBJECT_FILLER;
     filler->checksum = 0;
     filler->size = list[i].object->size;
-    at += object_units (filler) * OBJECT_UNIT;
+    room = object_units (filler) * OBJECT_UNIT;
+    /* As in copy_objects. */
+    memset (filler->bytes, 0, room - OBJECT_HEADER);
+    at += room;
   }
 }
 

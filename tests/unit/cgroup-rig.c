@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cgroup-rig.h"
+#include "rest.h"
 
 #define MERGED_MOST 64
 
@@ -243,14 +244,13 @@ cgroup_rig_count (struct cgroup_rig *rig, unsigned first, unsigned count,
 struct cgroup_info
 cgroup_rig_info (struct cgroup_rig *rig, const char *path)
 {
-  pthread_mutex_t *round = &rig->device->store->cleaner.round;
   struct cgroup_info info;
   char *error;
 
-  pthread_mutex_lock (round);
+  rest_cleaner (rig->device->store);
   if (cgroups_get (rig->device->cgroups, path, &info, &error) == -1)
     fail_msg ("%s", error);
-  pthread_mutex_unlock (round);
+  resume_cleaner (rig->device->store);
   free (info.path);
   info.path = NULL;
   return info;

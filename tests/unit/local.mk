@@ -5,7 +5,7 @@ LDADD = tests/unit/libpages.la libtierswap.la $(CMOCKA_LIBS)
 noinst_LTLIBRARIES += tests/unit/libpages.la
 tests_unit_libpages_la_SOURCES = tests/unit/pages.c tests/unit/pages.h \
 	tests/unit/model.c tests/unit/model.h tests/unit/rig.c tests/unit/rig.h \
-	tests/unit/far.c tests/unit/far.h \
+	tests/unit/far.c tests/unit/far.h tests/unit/rest.c tests/unit/rest.h \
 	tests/unit/test.h tests/unit/cgroup-rig.c tests/unit/cgroup-rig.h
 EXTRA_DIST += tests/unit/test-backing.h
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "policy/drain.h"
+#include "rest.h"
 #include "rig.h"
 
 static uint64_t last_seed;
@@ -49,7 +50,7 @@ rig_start (uint64_t pool_limit)
 void
 rig_rest_cleaner (struct rig *rig)
 {
-  pthread_mutex_lock (&rig->store->cleaner.round);
+  rest_cleaner (rig->store);
   rig->cleaner_rests = true;
 }
 
@@ -57,7 +58,7 @@ void
 rig_resume_cleaner (struct rig *rig)
 {
   rig->cleaner_rests = false;
-  pthread_mutex_unlock (&rig->store->cleaner.round);
+  resume_cleaner (rig->store);
 }
 
 void

@@ -41,10 +41,7 @@ extern struct rig *rig_start (uint64_t pool_limit);
  */
 extern void rig_stop (struct rig *rig);
 
-/* The cleaner's thread does nothing from here on, and again.  What it has
- * claimed to move is passed over by whoever looks for what to write back at
- * that moment, and found the next time.  rig_stop lets it go on.
- */
+/* See rest.h.  rig_stop lets it go on. */
 extern void rig_rest_cleaner (struct rig *rig);
 extern void rig_resume_cleaner (struct rig *rig);
 

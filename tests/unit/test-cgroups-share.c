@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "cgroup-rig.h"
+#include "rest.h"
 #include "store/room.h"
 
 #define MIB (UINT64_C (1) << 20)
@@ -25,9 +26,7 @@ set_limit (struct cgroup_rig *rig, const char *path, int64_t limit)
     fail_msg ("%s: %s", path, error);
 }
 
-/* Writeback has nothing more to do by itself.  The cleaner rests meanwhile:
- * what it moves at that moment is passed over.
- */
+/* Writeback has nothing more to do by itself. */
 static void
 settle (struct cgroup_rig *rig)
 {
@@ -35,9 +34,8 @@ settle (struct cgroup_rig *rig)
   struct writeback_command nothing
       = { .cgroup = -1, .tier = -1, .cgroups = &none };
   struct writeback_counters before, after, done;
-  pthread_mutex_t *round = &rig->device->store->cleaner.round;
 
-  pthread_mutex_lock (round);
+  rest_cleaner (rig->device->store);
   do {
     writeback_get_counters (rig->device->writeback, &before);
     for (unsigned i = 0; i < 3; ++i)
@@ -45,7 +43,7 @@ settle (struct cgroup_rig *rig)
         fail ();
     writeback_get_counters (rig->device->writeback, &after);
   } while (before.segments != after.segments);
-  pthread_mutex_unlock (round);
+  resume_cleaner (rig->device->store);
 }
 
 static void

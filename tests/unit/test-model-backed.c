@@ -17,6 +17,7 @@
 #include "model.h"
 #include "pages.h"
 #include "policy/writeback.h"
+#include "rest.h"
 
 #define MIB (UINT64_C (1) << 20)
 #define BACKINGS 3
@@ -193,7 +194,6 @@ test_model (void **state)
   struct writeback *writeback;
   struct writeback_counters counters;
   struct backing_counters io;
-  struct store_statistics s;
   struct store *store;
   uint64_t reads = 0;
 
@@ -235,8 +235,7 @@ test_model (void **state)
   assert_int_equal (store_check (store), 0);
   assert_int_equal (store_trim (store, MODEL_SIZE, 0), 0);
   assert_int_equal (store_check (store), 0);
-  store_get_statistics (store, &s);
-  assert_int_equal (s.pages_stored, 0);
+  assert_int_equal (statistics_at_rest (store).pages_stored, 0);
   for (unsigned i = 0; i < STORE_BACKINGS; ++i)
     if (backings.list[i].backing)
       assert_int_equal (backing_extents_used (backings.list[i].backing), 0);

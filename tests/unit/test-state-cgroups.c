@@ -20,6 +20,7 @@
 
 #include "pages.h"
 #include "policy/cgroup-nodes.h"
+#include "rest.h"
 #include "store/internal.h"
 #include "store/state.h"
 
@@ -178,19 +179,17 @@ check_index (unsigned first, unsigned count, uint32_t index)
     assert_int_equal (index_at (i), index);
 }
 
-/* How many pages the cgroup at PATH has, and how many are same-filled.  What
- * the cleaner moves at that moment is counted at both places.
- */
+/* How many pages the cgroup at PATH has, and how many are same-filled. */
 static void
 check_info (const char *path, uint64_t pages, uint64_t same)
 {
   struct cgroup_info info;
   char *error;
 
-  pthread_mutex_lock (&store->cleaner.round);
+  rest_cleaner (store);
   if (cgroups_get (cgroups, path, &info, &error) == -1)
     fail_msg ("%s", error);
-  pthread_mutex_unlock (&store->cleaner.round);
+  resume_cleaner (store);
   free (info.path);
   assert_int_equal (info.pages.pages_memory, pages - same);
   assert_int_equal (info.pages.pages_same, same);

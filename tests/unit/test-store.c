@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pages.h"
+#include "rest.h"
 #include "store/internal.h"
 
 #define MIB (UINT64_C (1) << 20)
@@ -55,18 +56,6 @@ expect (struct store *store, uint64_t slot, enum page_kind kind, uint64_t seed)
   assert_memory_equal (page, back, PAGE);
 }
 
-static struct store_statistics
-statistics (struct store *store)
-{
-  struct store_statistics s;
-
-  /* A page that the cleaner is moving counts twice. */
-  pthread_mutex_lock (&store->cleaner.round);
-  store_get_statistics (store, &s);
-  pthread_mutex_unlock (&store->cleaner.round);
-  return s;
-}
-
 static void
 test_kinds (void **state)
 {
@@ -79,7 +68,7 @@ test_kinds (void **state)
     put (store, i, i % PAGE_KINDS, i);
   for (unsigned i = 0; i < 700; ++i)
     expect (store, i, i % PAGE_KINDS, i);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_int_equal (s.pages_stored, 700);
   assert_int_equal (s.pages_same, 300);
   assert_int_equal (s.tiers[0].pages, 400);
@@ -103,7 +92,7 @@ test_same_filled (void **state)
     put (store, i, PAGE_WIDE, i);
   for (unsigned i = 0; i < 3000; ++i)
     expect (store, i, PAGE_WIDE, i);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_int_equal (s.pages_same, 3000);
   assert_int_equal (s.compr_bytes, 0);
   assert_int_equal (s.mem_used_bytes, s.meta_bytes);
@@ -221,7 +210,7 @@ test_fall_back (void **state)
   (void) state;
   for (unsigned i = 0; i < 2000; ++i)
     put (store, i, PAGE_HALF, i);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_true (s.tiers[0].mem_used_bytes <= 1 * MIB);
   assert_true (s.tiers[0].pages > 200);
   assert_int_equal (s.tiers[0].pages + s.tiers[2].pages, 2000);
@@ -247,7 +236,7 @@ test_prio (void **state)
     assert_int_equal (store_write (store, page, PAGE, i * PAGE, &placements[i]),
                       0);
   }
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_int_equal (s.tiers[0].pages, 1);
   assert_int_equal (s.tiers[2].pages, 3);
   for (unsigned i = 0; i < 4; ++i)
@@ -282,7 +271,7 @@ test_no_space (void **state)
   put (store, 5000, PAGE_WIDE, 1);
   for (unsigned i = 0; i < stored; ++i)
     expect (store, i, PAGE_RANDOM, i);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_true (s.mem_used_bytes <= 4 * MIB);
   assert_true (s.mem_used_peak_bytes <= 4 * MIB);
   assert_int_equal (s.write_errors, 3);
@@ -320,11 +309,11 @@ test_level (void **state)
   page_make (page, PAGE_TEXT, 1);
   store_set_tier_level (store, 2, -100);
   assert_int_equal (store_write (store, page, PAGE, 0, &dense), 0);
-  before = statistics (store).compr_bytes;
+  before = statistics_at_rest (store).compr_bytes;
   store_set_tier_level (store, 2, 19);
   assert_int_equal (store_write (store, page, PAGE, PAGE, &dense), 0);
-  assert_true (statistics (store).compr_bytes - before < before);
-  assert_int_equal (statistics (store).tiers[2].codec.level, 19);
+  assert_true (statistics_at_rest (store).compr_bytes - before < before);
+  assert_int_equal (statistics_at_rest (store).tiers[2].codec.level, 19);
   expect (store, 0, PAGE_TEXT, 1);
   expect (store, 1, PAGE_TEXT, 1);
   store_free (store);
@@ -356,7 +345,7 @@ test_trim_gives_back (void **state)
     put (store, i, PAGE_RANDOM, i);
   before = resident ();
   assert_int_equal (store_trim (store, 256 * MIB, 0), 0);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_int_equal (s.pages_stored, 0);
   assert_int_equal (s.compr_bytes, 0);
   /* Nothing but the tables and two open segments. */
@@ -368,7 +357,7 @@ test_trim_gives_back (void **state)
     nanosleep (&(struct timespec){ 0, 10000000 }, NULL);
   }
   assert_true (now + 40 * 1024 < before);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_true (s.reserve_bytes > 0);
   for (unsigned i = 0; i < 16000; i += 7)
     expect (store, i, PAGE_ZERO, 0);
@@ -444,7 +433,7 @@ test_sparse (void **state)
   put (store, (UINT64_C (1) << 31) - 1, PAGE_TEXT, 1);
   assert_int_equal (store_trim (store, UINT64_C (1) << 42, 0), 0);
   expect (store, (UINT64_C (1) << 31) - 1, PAGE_TEXT, 1);
-  s = statistics (store);
+  s = statistics_at_rest (store);
   assert_true (s.meta_bytes < 2 * PAGE);
   assert_true (resident () < before + 16 * 1024);
   store_free (store);
