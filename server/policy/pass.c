@@ -56,14 +56,22 @@ writeback_count (struct writeback *w, const struct moved *moved)
 static void
 count_own (struct writeback *w, const struct moved *moved)
 {
+  bool commanded = moved->tag == w->command_tag;
+
   writeback_count (w, moved);
-  if (moved->to_memory || moved->error)
+  if (moved->to_memory)
     return;
+  if (moved->error) {
+    if (commanded && (moved->error == ETIMEDOUT || moved->error == ENODEV))
+      w->command_avoids |= 1u << moved->backing;
+    return;
+  }
   w->own.segments++;
   w->own.pages += moved->pages;
   w->own.bytes += moved->bytes;
-  if (moved->tag != w->command_tag)
+  if (!commanded)
     return;
+  w->command_avoids &= ~(1u << moved->backing);
   w->commanded.segments++;
   w->commanded.pages += moved->pages;
   w->commanded.bytes += moved->bytes;
@@ -201,8 +209,11 @@ static int
 choose (struct writeback *w, unsigned class, unsigned except)
 {
   unsigned late = writeback_late (w);
-  int backing = backings_choose (w->backings, class, false, except | late);
+  int backing;
 
+  if (w->commanding)
+    except |= w->command_avoids;
+  backing = backings_choose (w->backings, class, false, except | late);
   if (backing == -1 && late)
     backing = backings_choose (w->backings, class, false,
                                except | (late & at_work (w)));

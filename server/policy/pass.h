@@ -56,6 +56,13 @@ struct pass {
   const _Atomic bool *cancel; /* NULL: it cannot be called off */
 };
 
+/* How a command ended. */
+struct command_result {
+  struct writeback_counters counters;
+  int error;
+  bool ended;
+};
+
 struct writeback {
   struct store *store;
   struct backings *backings;
@@ -91,16 +98,21 @@ struct writeback {
   pthread_mutex_t lock; /* of the command */
   pthread_cond_t done;
   const struct writeback_command *command; /* NULL: none */
-  int command_error;
-  struct writeback_counters command_counters;
+  struct command_result *result;           /* of its caller */
   /* Of the thread: */
   const struct writeback_command *begun; /* the command that it is at */
   struct pass command_pass;
-  uint32_t command_began; /* in this second */
-  uint64_t command_pages; /* that were there at first, if all are to go */
-  uint64_t command_tag;   /* of its moves, unlike that of any before */
-  unsigned command_late;  /* it waits while these backings are late */
+  uint32_t command_began;  /* in this second */
+  uint64_t command_pages;  /* that were there at first, if all are to go */
+  uint64_t command_tag;    /* of its moves, unlike that of any before */
+  bool commanding;         /* its passes are run */
+  unsigned command_late;   /* it waits while these backings are late */
+  uint64_t command_flying; /* and so many of its pages are in flight */
   struct writeback_counters commanded; /* what it moved so far */
+  /* A bit for each backing that gave up one of its moves.  It gives it no
+   * other: a server whose disk hangs would take that, too, and again, for ever.
+   */
+  unsigned command_avoids;
 };
 
 /* A pass over what was not written to for AGE seconds (0: over all), with no

@@ -68,6 +68,7 @@ begin_command (struct writeback *w, const struct writeback_command *command)
   w->command_began = (uint32_t) pass_seconds ();
   w->command_tag++;
   w->command_late = 0;
+  w->command_avoids = 0;
   w->commanded = (struct writeback_counters){ 0 };
   /* With those that a command of this second spared: they look younger. */
   if (takes_all (command))
@@ -85,25 +86,42 @@ run_passes (struct writeback *w, const struct writeback_command *command)
   pass->pick.bound = bound;
   pass->error = 0;
   mover_set_tag (w->mover, w->command_tag);
+  w->commanding = true;
   if (takes_all (command))
     write_all (w, pass, w->command_began);
   else
     pass_run (w, pass);
   writeback_collect_all (w);
   mover_set_tag (w->mover, 0);
+  w->commanding = false;
   w->command_late = writeback_late (w);
+  w->command_flying = mover_pages_in_flight (w->mover, w->command_tag);
+}
+
+static bool
+cancelled (const struct writeback_command *command)
+{
+  return command->cancel && atomic_load (command->cancel);
 }
 
 /* Is it waiting for backings that are late, to count what they were given, or
- * to give them the rest?  Others things are done meanwhile.
+ * to give them the rest?  Other things are done meanwhile.
  */
 static bool
 waits_for_late (struct writeback *w, const struct writeback_command *command)
 {
-  bool cancelled = command->cancel && atomic_load (command->cancel);
+  return w->command_flying > 0
+         || (w->command_pass.error == ETIMEDOUT && !cancelled (command));
+}
 
-  return mover_pages_in_flight (w->mover, w->command_tag) > 0
-         || (w->command_pass.error == ETIMEDOUT && !cancelled);
+/* Nothing has changed for one that waits. */
+static bool
+still_waits (struct writeback *w, const struct writeback_command *command)
+{
+  return w->command_late && w->command_late == writeback_late (w)
+         && w->command_flying
+                == mover_pages_in_flight (w->mover, w->command_tag)
+         && !cancelled (command);
 }
 
 /* The caller of writeback_run goes on. */
@@ -111,8 +129,7 @@ static void
 end_command (struct writeback *w, int error)
 {
   pthread_mutex_lock (&w->lock);
-  w->command_counters = w->commanded;
-  w->command_error = error;
+  *w->result = (struct command_result){ w->commanded, error, true };
   w->command = NULL;
   pthread_cond_broadcast (&w->done);
   pthread_mutex_unlock (&w->lock);
@@ -131,7 +148,7 @@ run_command (struct writeback *w)
     return false;
   if (!w->begun)
     begin_command (w, command);
-  else if (w->command_late && w->command_late == writeback_late (w))
+  else if (still_waits (w, command))
     return false;
   run_passes (w, command);
   if (waits_for_late (w, command))
@@ -276,7 +293,7 @@ int
 writeback_run (struct writeback *w, const struct writeback_command *command,
                struct writeback_counters *done)
 {
-  int error;
+  struct command_result result = { .ended = false };
 
   pthread_mutex_lock (&w->lock);
   if (w->command) {
@@ -285,14 +302,14 @@ writeback_run (struct writeback *w, const struct writeback_command *command,
     return -1;
   }
   w->command = command;
+  w->result = &result;
   writeback_kick (w);
-  while (w->command == command)
+  while (!result.ended)
     pthread_cond_wait (&w->done, &w->lock);
-  *done = w->command_counters;
-  error = w->command_error;
   pthread_mutex_unlock (&w->lock);
-  if (error) {
-    errno = error;
+  *done = result.counters;
+  if (result.error) {
+    errno = result.error;
     return -1;
   }
   return 0;

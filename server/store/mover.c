@@ -330,8 +330,12 @@ mover_wait_for (struct mover *mover, struct moved *moved, uint64_t nanoseconds)
   struct backing_io *io;
   struct move *move;
 
-  if (mover->in_flight == 0)
+  if (mover->in_flight == 0) {
+    /* What was given up may have ended: its extents are kept back until then.
+     */
+    backing_queue_wait_for (mover->queue, 0);
     return false;
+  }
   io = backing_queue_wait_for (mover->queue, nanoseconds);
   if (!io)
     return false;

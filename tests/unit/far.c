@@ -9,14 +9,11 @@
 
 #include "far.h"
 
-/* Nanoseconds. */
-#define LATE_SOON 100000000
-
 static char socket_path[128];
 static pid_t nbdkit;
 
-void
-far_start (struct rig *rig)
+static void
+start (struct rig *rig, const char *write_delay)
 {
   struct stat st;
 
@@ -27,10 +24,22 @@ far_start (struct rig *rig)
      * when a client leaves before it is answered.
      */
     execlp ("nbdkit", "nbdkit", "-f", "--exit-with-parent", "--threads=1", "-U",
-            socket_path, "memory", "16M", NULL);
+            socket_path, "--filter=delay", "memory", "16M", write_delay, NULL);
     _exit (127);
   }
   rig_wait (stat (socket_path, &st) == 0);
+}
+
+void
+far_start (struct rig *rig)
+{
+  start (rig, "wdelay=0");
+}
+
+void
+far_start_stuck (struct rig *rig)
+{
+  start (rig, "wdelay=100000");
 }
 
 void
@@ -46,7 +55,7 @@ far_hang (struct rig *rig)
 {
   int status;
 
-  store_set_patience (rig->store, 0, LATE_SOON);
+  store_set_patience (rig->store, 0, FAR_LATE_SOON);
   kill (nbdkit, SIGSTOP);
   /* All its threads have stopped then. */
   assert_int_equal (waitpid (nbdkit, &status, WUNTRACED), nbdkit);

@@ -8,8 +8,12 @@
 #include "rig.h"
 
 #define FAR_BYTES (16 * MIB)
+#define FAR_LATE_SOON 100000000 /* nanoseconds */
 
 extern void far_start (struct rig *rig);
+
+/* One that answers whatever it is asked, but for writes. */
+extern void far_start_stuck (struct rig *rig);
 
 /* It is gone, and does not come back; it may hang. */
 extern void far_stop (void);

@@ -249,6 +249,47 @@ test_own_writes (void **state)
   own_writes (FAILS);
 }
 
+/* A server that answers when it is connected to anew, and whose disk hangs: a
+ * command gives it no second write, and what it gave up goes elsewhere, if it
+ * may.
+ */
+static void
+stuck_disk (bool elsewhere)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  struct commanding c = { .rig = rig, .command = RIG_ALL };
+  struct backing_counters counters;
+  struct backing *backing;
+
+  far_start_stuck (rig);
+  far = far_add (rig, 1, 2);
+  store_set_patience (rig->store, far, FAR_LATE_SOON);
+  backing = rig->backings.list[far].backing;
+  if (elsewhere)
+    near = rig_add (rig, "near", 2, 128);
+  rig_write (rig, 0, 20 * RAW, PAGE_RANDOM, &usual);
+  run_command (&c);
+  backing_get_counters (backing, &counters);
+  assert_int_equal (counters.write_ios, 0);
+  assert_in_range (counters.io_errors, 1, MOVER_SHARE);
+  assert_int_equal (c.error, elsewhere ? 0 : ENOSPC);
+  assert_int_equal (c.done.pages, elsewhere ? 20 * RAW : 0);
+  if (elsewhere)
+    assert_int_equal (rig_count (rig, 0, 20 * RAW, (int) near), 20 * RAW);
+  /* It is no verdict for the next one. */
+  rig_wait (backing_state (backing) == BACKING_ONLINE);
+  far_stop ();
+  rig_stop (rig);
+}
+
+static void
+test_stuck_disk (void **state)
+{
+  (void) state;
+  stuck_disk (false);
+  stuck_disk (true);
+}
+
 /* It ends so too when it is called off, or the thread is stopped. */
 static void
 test_called_off (void **state)
@@ -358,8 +399,8 @@ main (void)
     cmocka_unit_test (test_next_prio),   cmocka_unit_test (test_same_prio),
     cmocka_unit_test (test_other_class), cmocka_unit_test (test_command),
     cmocka_unit_test (test_own_writes),  cmocka_unit_test (test_called_off),
-    cmocka_unit_test (test_caps),        cmocka_unit_test (test_merge),
-    cmocka_unit_test (test_limit),
+    cmocka_unit_test (test_stuck_disk),  cmocka_unit_test (test_caps),
+    cmocka_unit_test (test_merge),       cmocka_unit_test (test_limit),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
