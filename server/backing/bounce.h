@@ -13,7 +13,7 @@
 #include "backing/backing.h"
 
 #define SMALL_BOUNCE 8192 /* bytes; what holds any one page as stored */
-#define LARGE_BOUNCES 16  /* of EXTENT_BYTES each */
+#define LARGE_BOUNCES 32  /* of EXTENT_BYTES each */
 
 struct bounce {
   char *small, *large;

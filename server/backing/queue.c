@@ -380,8 +380,9 @@ expire_pending (struct backing_queue *queue, uint64_t now)
   while ((io = *link) != NULL) {
     if (io->deadline <= now) {
       *link = io->next;
+      /* No verdict on a backing that was never asked. */
       if (!io->internal)
-        backing_account (io->backing, io->op, io->length, ETIMEDOUT);
+        io->backing->io_errors++;
       append_completed (queue, io, ETIMEDOUT);
       continue;
     }

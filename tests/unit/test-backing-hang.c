@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 
+#include "backing/bounce.h"
 #include "test-backing.h"
 
 /* More than the kernel has workers for requests that block, by default. */
@@ -266,13 +267,43 @@ test_closed_while_frozen (void **state)
 }
 
 /* A FUSE file on a server that is stopped: reads hang. */
+/* A backing that gets no buffer of the queue, since the reads of another one
+ * hold them all, has not failed.
+ */
+static void
+starve (struct backing_queue *queue)
+{
+  struct backing *other
+      = open_backing (&(struct backing_options){ .name = "other",
+                                                 .path = in_folder ("other"),
+                                                 .size = EXTENT_BYTES,
+                                                 .deadline = 2 });
+  char *page = get_buffer (EXTENT_BYTES);
+  struct backing_counters counters;
+  int error;
+
+  assert_int_equal (backing_extent_allocate (other), 0);
+  error = do_io (queue, other, BACKING_READ, page, EXTENT_BYTES, 0);
+  /* Threads give back what they have not begun. */
+  assert_true (error == 0 || error == ETIMEDOUT);
+  assert_int_equal (backing_state (other), BACKING_ONLINE);
+  backing_get_counters (other, &counters);
+  assert_int_equal (counters.io_errors, error != 0);
+  backing_close (other);
+  unlink (in_folder ("other"));
+  munmap (page, EXTENT_BYTES);
+}
+
+/* More large reads than there are buffers for by far. */
+#define READS (LARGE_BOUNCES + 8)
+
 static void
 test_stopped (void **state)
 {
   struct backing *backing;
   struct backing_queue *queue;
-  char *buffer = get_buffer (FLIGHT * EXTENT_BYTES);
-  struct backing_io ios[FLIGHT], *io;
+  char *buffer = get_buffer (READS * EXTENT_BYTES);
+  struct backing_io ios[READS], *io;
   char directory[256], file[300];
   pid_t server, fuse;
   unsigned i, done = 0;
@@ -292,7 +323,7 @@ test_stopped (void **state)
 
   backing = open_backing (&(struct backing_options){
       .name = "stopped", .path = file, .deadline = 3 });
-  queue = backing_queue_create (FLIGHT);
+  queue = backing_queue_create (READS);
   for (i = 0; i < FLIGHT; ++i) {
     assert_int_equal (backing_extent_allocate (backing), i);
     fill (buffer, EXTENT_BYTES, i);
@@ -301,33 +332,36 @@ test_stopped (void **state)
                       0);
   }
   stop_child (server);
-  for (i = 0; i < FLIGHT; ++i) {
+  for (i = 0; i < READS; ++i) {
     ios[i] = (struct backing_io){ .backing = backing,
                                   .op = BACKING_READ,
                                   .buffer = buffer + i * EXTENT_BYTES,
-                                  .length = i % 2 ? EXTENT_BYTES : 4096,
-                                  .offset = i * EXTENT_BYTES };
+                                  .length
+                                  = i < LARGE_BOUNCES ? EXTENT_BYTES : 4096,
+                                  .offset = i % FLIGHT * EXTENT_BYTES };
     assert_int_equal (backing_queue_submit (queue, &ios[i]), 0);
   }
   while ((io = backing_queue_wait (queue)) != NULL) {
     assert_int_equal (io->error, ETIMEDOUT);
     done++;
   }
-  assert_int_equal (done, FLIGHT);
+  assert_int_equal (done, READS);
   assert_int_equal (backing_state (backing), BACKING_FAILED);
 
+  starve (queue);
+
   /* The buffers are ours again, though the reads go on. */
-  memset (buffer, 0x5a, FLIGHT * EXTENT_BYTES);
+  memset (buffer, 0x5a, READS * EXTENT_BYTES);
   kill (server, SIGCONT);
   wait_until (backing_state (backing) == BACKING_ONLINE);
-  for (i = 0; i < FLIGHT; ++i)
+  for (i = 0; i < READS; ++i)
     assert_int_equal (backing_queue_submit (queue, &ios[i]), 0);
   while ((io = backing_queue_wait (queue)) != NULL) {
     assert_int_equal (io->error, 0);
-    assert_true (is_filled (io->buffer, io->length, io - ios, 0));
+    assert_true (is_filled (io->buffer, io->length, (io - ios) % FLIGHT, 0));
     memset (io->buffer, 0x5a, io->length);
   }
-  for (i = 0; i < FLIGHT * EXTENT_BYTES; ++i)
+  for (i = 0; i < READS * EXTENT_BYTES; ++i)
     if (buffer[i] != 0x5a)
       fail_msg ("byte %u changed after the request was overdue", i);
   backing_queue_free (queue);
@@ -336,7 +370,7 @@ test_stopped (void **state)
   reap (fuse);
   kill_child (server);
   umount2 (directory, MNT_DETACH);
-  munmap (buffer, FLIGHT * EXTENT_BYTES);
+  munmap (buffer, READS * EXTENT_BYTES);
 }
 
 static void
