@@ -35,7 +35,8 @@ pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
   unsigned from = 1u << moved->backing, class;
   int backing;
 
-  if (!mover_claim (w->store, moved->segment))
+  /* Who waits for the drainer to end waits for this one deadline, no more. */
+  if (atomic_load (&w->stop) || !mover_claim (w->store, moved->segment))
     return;
   class = mover_class (w->store, moved->segment);
   backing = backings_choose (w->backings, class, true, from | late);
@@ -47,11 +48,12 @@ pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
 }
 
 /* Wait for one of the moves of a drain; or of a merge, whose mover is that of
- * the writeback thread, and then not for what is late.
+ * the writeback thread, and then not for what is late.  What a sweep over
+ * another backing loaded, and was late, may come now: it did not fail on INDEX.
  */
 static bool
-collect_loaded (struct writeback *w, struct mover *mover, bool drain,
-                struct loads *loads)
+collect_loaded (struct writeback *w, struct mover *mover, unsigned index,
+                bool drain, struct loads *loads)
 {
   struct moved moved;
 
@@ -66,7 +68,7 @@ collect_loaded (struct writeback *w, struct mover *mover, bool drain,
   if (!moved.to_memory)
     return true;
   if (moved.error)
-    loads->failed++;
+    loads->failed += moved.backing == index;
   else if (drain)
     pass_on (w, mover, &moved);
   else if (mover_claim (w->store, moved.segment)
@@ -99,7 +101,7 @@ load_some (struct writeback *w, struct mover *mover, unsigned index,
 
   while (loads.loaded < TURN && !loads.no_room && !atomic_load (&w->stop)) {
     while (has_enough (mover, index, drain)
-           && collect_loaded (w, mover, drain, &loads))
+           && collect_loaded (w, mover, index, drain, &loads))
       ;
     if (has_enough (mover, index, drain))
       break;
@@ -112,12 +114,12 @@ load_some (struct writeback *w, struct mover *mover, unsigned index,
       continue;
     }
     mover_unclaim (w->store, segment);
-    if (!collect_loaded (w, mover, drain, &loads)) {
+    if (!collect_loaded (w, mover, index, drain, &loads)) {
       loads.no_room = true;
       break;
     }
   }
-  while (collect_loaded (w, mover, drain, &loads))
+  while (collect_loaded (w, mover, index, drain, &loads))
     ;
   return loads;
 }
