@@ -282,21 +282,27 @@ may_close (const struct tier_backing *b)
          && backing_extents_used (backing) == 0;
 }
 
+/* It is neither in the list nor in the state from now on. */
 static void
-close_empty (struct writeback *w, unsigned index)
+take_away (struct writeback *w, unsigned index)
 {
   struct tier_backing *b = &w->backings->list[index];
+  bool failed = backing_state (atomic_load (&b->backing)) == BACKING_FAILED;
 
-  pthread_mutex_lock (w->backings->lock);
-  if (may_close (b)) {
-    message (MESSAGE_NOTICE, "backing \"%s\" is empty and was closed", b->name);
-    atomic_store (&b->leaving, false);
-    backings_remove (w->backings, index);
-  }
-  pthread_mutex_unlock (w->backings->lock);
+  if (!backings_remove (w->backings, index))
+    return;
+  atomic_store (&b->leaving, false);
+  if (failed)
+    message (MESSAGE_NOTICE,
+             "backing \"%s\" is empty and was taken away; it has failed, so it "
+             "is closed in the background",
+             b->name);
 }
 
-/* Nobody waits for a drainer whose backing does not answer: it is tried again.
+/* Nobody waits for a drainer whose backing does not answer, nor for who holds
+ * the device's lock and waits for a file that does not: it is tried again. What
+ * is taken away is closed by others; one that answers for as long as the lock
+ * is held, for CLOSER_PATIENCE at most.
  */
 void
 drain_close_empty (struct writeback *w)
@@ -305,14 +311,19 @@ drain_close_empty (struct writeback *w)
 
   for (unsigned i = 0; i < STORE_BACKINGS; ++i)
     any |= may_close (&w->backings->list[i]);
+  any = any && pthread_mutex_trylock (w->backings->lock) == 0;
   atomic_store (&w->closing, any);
-  if (!any || pthread_rwlock_trywrlock (&w->in_use) != 0)
+  if (!any)
     return;
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
-    if (may_close (&w->backings->list[i]))
-      close_empty (w, i);
-  pthread_rwlock_unlock (&w->in_use);
-  atomic_store (&w->closing, false);
+  if (pthread_rwlock_trywrlock (&w->in_use) == 0) {
+    for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+      if (may_close (&w->backings->list[i]))
+        take_away (w, i);
+    pthread_rwlock_unlock (&w->in_use);
+    atomic_store (&w->closing, false);
+    backings_wait_closed (w->backings);
+  }
+  pthread_mutex_unlock (w->backings->lock);
 }
 
 /* ---- merging ---- */
