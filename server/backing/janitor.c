@@ -17,6 +17,8 @@
 #define PROBE_EVERY SECOND
 #define BATCH 64
 #define FAREWELL 60 /* seconds that stopping waits for a file or device */
+#define JOIN_PATIENCE SECOND
+#define JOIN_PAUSE (SECOND / 1000)
 
 /* Of a server, at the end: so much by one request, and so long in all. */
 #define FINAL_TRIM_BYTES (UINT64_C (64) * 1024 * 1024)
@@ -300,6 +302,7 @@ run (void *opaque)
   left_behind = janitor->left_behind;
   pthread_cond_signal (&janitor->ended);
   pthread_mutex_unlock (&janitor->lock);
+  /* Who stops it frees it now, and may not wait for this thread. */
   if (left_behind)
     janitor_free (janitor);
   return NULL;
@@ -362,6 +365,25 @@ janitor_kick (struct janitor *janitor)
   pthread_mutex_unlock (&janitor->lock);
 }
 
+/* Wait for a thread that touches nothing of ours any more.  In the kernel it
+ * waits for the workers of its ring, one of which may be stuck in a probe that
+ * it has long given up.  Then it is left there; but not while it may still be
+ * in this code, which may be unloaded next.
+ */
+static void
+join (pthread_t thread)
+{
+  uint64_t limit = now_nanoseconds () + JOIN_PATIENCE;
+
+  while (pthread_tryjoin_np (thread, NULL) == EBUSY) {
+    if (now_nanoseconds () >= limit) {
+      pthread_detach (thread);
+      return;
+    }
+    nanosleep (&(struct timespec){ 0, JOIN_PAUSE }, NULL);
+  }
+}
+
 void
 janitor_stop (struct janitor *janitor)
 {
@@ -389,6 +411,6 @@ janitor_stop (struct janitor *janitor)
     return;
   }
   pthread_mutex_unlock (&janitor->lock);
-  pthread_join (janitor->thread, NULL);
+  join (janitor->thread);
   janitor_free (janitor);
 }

@@ -290,21 +290,44 @@ backings_close (struct backings *backings)
     if (backing)
       backing_close (backing);
   }
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    closer_end (&backings->closers[i]);
 }
 
-void
+bool
 backings_remove (struct backings *backings, unsigned index)
 {
-  struct backing *backing
-      = atomic_exchange (&backings->list[index].backing, NULL);
+  struct closer *closer = &backings->closers[index];
+  struct backing *backing;
 
+  if (closer_at_work (closer))
+    return false;
+  backing = atomic_exchange (&backings->list[index].backing, NULL);
   if (!backing)
-    return;
+    return true;
   store_set_backing (backings->store, index, NULL);
   if (store_state (backings->store))
     state_remove_backing (store_state (backings->store), index);
   backing_set_keep (backing, false);
-  backing_close (backing);
+  closer_start (closer, backing, backings->list[index].name);
+  return true;
+}
+
+void
+backings_wait_closed (struct backings *backings)
+{
+  closer_wait (backings->closers, STORE_BACKINGS);
+}
+
+bool
+backings_closing (struct backings *backings, const char *name)
+{
+  bool closing = false;
+
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+    closing |= closer_at_work (&backings->closers[i])
+               && strcmp (backings->closers[i].name, name) == 0;
+  return closing;
 }
 
 int

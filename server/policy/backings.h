@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "backing/backing.h"
+#include "policy/closer.h"
 #include "policy/config.h"
 #include "store/store.h"
 
@@ -30,6 +31,7 @@ struct backings {
   struct store *store;
   pthread_mutex_t *lock; /* the device's */
   struct tier_backing list[STORE_BACKINGS];
+  struct closer closers[STORE_BACKINGS];
 };
 
 /* Open a backing that takes nothing yet.  It may take as long as a server needs
@@ -86,10 +88,24 @@ extern int backings_resize (struct backings *backings, unsigned index,
 extern void backings_drain (struct backings *backings, unsigned index,
                             bool drain, bool leave);
 
-/* Take an empty backing (nothing stored there) away and close it. */
-extern void backings_remove (struct backings *backings, unsigned index);
+/* Take an empty backing (nothing stored there) away and begin to close it.
+ * False if another one, which hangs, is still being closed at this index: it
+ * stays until then.
+ */
+extern bool backings_remove (struct backings *backings, unsigned index);
 
-/* Close all, after the store is gone. */
+/* Wait until those are closed that answered when they were taken away, so that
+ * they can be added again at once; but not for long, see closer_wait.
+ */
+extern void backings_wait_closed (struct backings *backings);
+
+/* Is one of this name still being closed?  Then it must not be opened again: a
+ * file or device is still locked, and a server may yet be told to trim what
+ * would be written.
+ */
+extern bool backings_closing (struct backings *backings, const char *name);
+
+/* Close all, after the store is gone, and wait for those being closed. */
 extern void backings_close (struct backings *backings);
 
 /* The index of NAME, or -1 with errno ENOENT. */

@@ -35,7 +35,8 @@ pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
   unsigned from = 1u << moved->backing, class;
   int backing;
 
-  if (!mover_claim (w->store, moved->segment))
+  /* Who waits for the drainer to end waits for this one deadline, no more. */
+  if (atomic_load (&w->stop) || !mover_claim (w->store, moved->segment))
     return;
   class = mover_class (w->store, moved->segment);
   backing = backings_choose (w->backings, class, true, from | late);
@@ -47,11 +48,12 @@ pass_on (struct writeback *w, struct mover *mover, const struct moved *moved)
 }
 
 /* Wait for one of the moves of a drain; or of a merge, whose mover is that of
- * the writeback thread, and then not for what is late.
+ * the writeback thread, and then not for what is late.  What a sweep over
+ * another backing loaded, and was late, may come now: it did not fail on INDEX.
  */
 static bool
-collect_loaded (struct writeback *w, struct mover *mover, bool drain,
-                struct loads *loads)
+collect_loaded (struct writeback *w, struct mover *mover, unsigned index,
+                bool drain, struct loads *loads)
 {
   struct moved moved;
 
@@ -66,7 +68,7 @@ collect_loaded (struct writeback *w, struct mover *mover, bool drain,
   if (!moved.to_memory)
     return true;
   if (moved.error)
-    loads->failed++;
+    loads->failed += moved.backing == index;
   else if (drain)
     pass_on (w, mover, &moved);
   else if (mover_claim (w->store, moved.segment)
@@ -99,7 +101,7 @@ load_some (struct writeback *w, struct mover *mover, unsigned index,
 
   while (loads.loaded < TURN && !loads.no_room && !atomic_load (&w->stop)) {
     while (has_enough (mover, index, drain)
-           && collect_loaded (w, mover, drain, &loads))
+           && collect_loaded (w, mover, index, drain, &loads))
       ;
     if (has_enough (mover, index, drain))
       break;
@@ -112,12 +114,12 @@ load_some (struct writeback *w, struct mover *mover, unsigned index,
       continue;
     }
     mover_unclaim (w->store, segment);
-    if (!collect_loaded (w, mover, drain, &loads)) {
+    if (!collect_loaded (w, mover, index, drain, &loads)) {
       loads.no_room = true;
       break;
     }
   }
-  while (collect_loaded (w, mover, drain, &loads))
+  while (collect_loaded (w, mover, index, drain, &loads))
     ;
   return loads;
 }
@@ -280,21 +282,27 @@ may_close (const struct tier_backing *b)
          && backing_extents_used (backing) == 0;
 }
 
+/* It is neither in the list nor in the state from now on. */
 static void
-close_empty (struct writeback *w, unsigned index)
+take_away (struct writeback *w, unsigned index)
 {
   struct tier_backing *b = &w->backings->list[index];
+  bool failed = backing_state (atomic_load (&b->backing)) == BACKING_FAILED;
 
-  pthread_mutex_lock (w->backings->lock);
-  if (may_close (b)) {
-    message (MESSAGE_NOTICE, "backing \"%s\" is empty and was closed", b->name);
-    atomic_store (&b->leaving, false);
-    backings_remove (w->backings, index);
-  }
-  pthread_mutex_unlock (w->backings->lock);
+  if (!backings_remove (w->backings, index))
+    return;
+  atomic_store (&b->leaving, false);
+  if (failed)
+    message (MESSAGE_NOTICE,
+             "backing \"%s\" is empty and was taken away; it has failed, so it "
+             "is closed in the background",
+             b->name);
 }
 
-/* Nobody waits for a drainer whose backing does not answer: it is tried again.
+/* Nobody waits for a drainer whose backing does not answer, nor for who holds
+ * the device's lock and waits for a file that does not: it is tried again. What
+ * is taken away is closed by others; one that answers for as long as the lock
+ * is held, for CLOSER_PATIENCE at most.
  */
 void
 drain_close_empty (struct writeback *w)
@@ -303,14 +311,19 @@ drain_close_empty (struct writeback *w)
 
   for (unsigned i = 0; i < STORE_BACKINGS; ++i)
     any |= may_close (&w->backings->list[i]);
+  any = any && pthread_mutex_trylock (w->backings->lock) == 0;
   atomic_store (&w->closing, any);
-  if (!any || pthread_rwlock_trywrlock (&w->in_use) != 0)
+  if (!any)
     return;
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
-    if (may_close (&w->backings->list[i]))
-      close_empty (w, i);
-  pthread_rwlock_unlock (&w->in_use);
-  atomic_store (&w->closing, false);
+  if (pthread_rwlock_trywrlock (&w->in_use) == 0) {
+    for (unsigned i = 0; i < STORE_BACKINGS; ++i)
+      if (may_close (&w->backings->list[i]))
+        take_away (w, i);
+    pthread_rwlock_unlock (&w->in_use);
+    atomic_store (&w->closing, false);
+    backings_wait_closed (w->backings);
+  }
+  pthread_mutex_unlock (w->backings->lock);
 }
 
 /* ---- merging ---- */

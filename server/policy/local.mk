@@ -18,6 +18,8 @@ libtierswap_la_SOURCES += \
 	server/policy/writeback.h \
 	server/policy/change.c \
 	server/policy/change.h \
+	server/policy/closer.c \
+	server/policy/closer.h \
 	server/policy/device.c \
 	server/policy/device.h \
 	server/policy/drain.c \

@@ -157,6 +157,12 @@ open_missing (struct device *device, const struct config *new,
   int i, r = 0;
 
   while (r == 0 && (i = missing (device, new, opened)) != -1) {
+    if (backings_closing (&device->backings, new->backings[i].name))
+      return refuse (error, EBUSY,
+                     "%s:%d: backing \"%s\" was there before and is still "
+                     "being closed, for it does not answer: reload again "
+                     "after a minute",
+                     new->file, new->backings[i].line, new->backings[i].name);
     pthread_mutex_unlock (&device->lock);
     opened->made[i]
         = new->backings[i].path &&access (new->backings[i].path, F_OK) == -1

@@ -80,6 +80,7 @@ far_add (struct rig *rig, unsigned prio, unsigned deadline)
   snprintf (uri, sizeof uri, "nbd+unix:///?socket=%s", socket_path);
   if (backing_open (&options, &backing, &error) == -1)
     fail_msg ("%s", error);
+  snprintf (b->name, sizeof b->name, "far");
   b->prio = prio;
   store_set_backing (rig->store, 0, backing);
   store_set_patience (rig->store, 0, PAGES_PATIENCE);

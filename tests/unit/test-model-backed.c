@@ -137,10 +137,10 @@ operate (struct store *store, struct writeback *writeback, uint64_t *seed)
     /* Drain it and close it, then it comes back as new. */
     pthread_mutex_lock (&lock);
     index = backings_find (&backings, names[i]);
-    if (index == -1)
-      add (i);
-    else
+    if (index != -1)
       backings_drain (&backings, (unsigned) index, true, true);
+    else if (!backings_closing (&backings, names[i]))
+      add (i);
     pthread_mutex_unlock (&lock);
     writeback_kick (writeback);
     break;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "backing/internal.h"
 #include "far.h"
 #include "policy/pass.h"
 
@@ -392,6 +393,109 @@ test_limit (void **state)
   rig_stop (rig);
 }
 
+/* It shall leave. */
+static void
+remove_backing (struct rig *rig, unsigned index)
+{
+  pthread_mutex_lock (&rig->lock);
+  backings_drain (&rig->backings, index, true, true);
+  pthread_mutex_unlock (&rig->lock);
+  writeback_kick (rig->writeback);
+}
+
+static bool
+is_closing (struct rig *rig, const char *name)
+{
+  bool closing;
+
+  pthread_mutex_lock (&rig->lock);
+  closing = backings_closing (&rig->backings, name);
+  pthread_mutex_unlock (&rig->lock);
+  return closing;
+}
+
+/* It holds nothing any more, and hangs while it is told so: it is taken away
+ * and does not come back, and what is done with another one goes on.
+ */
+static void
+closing (enum ending ending)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  struct backing *backing;
+
+  far_start (rig);
+  far = far_add (rig, 1, LONG_DEADLINE);
+  backing = rig->backings.list[far].backing;
+  near = rig_add (rig, "near", 2, 128);
+  rig_write (rig, 0, RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 0, RAW, (int) far), RAW);
+  assert_int_equal (backing_extents_used (backing), 1);
+  far_hang (rig);
+  for (unsigned i = 0; i < RAW; ++i)
+    rig_trim (rig, i);
+  rig_wait (backing_extents_used (backing) == 0);
+  /* Its janitor has taken that extent, to trim it there. */
+  rig_wait (!extents_have_freed (backing->extents));
+  assert_int_equal (backing_state (backing), BACKING_ONLINE);
+
+  remove_backing (rig, far);
+  rig_wait (atomic_load (&rig->backings.list[far].backing) == NULL);
+  rig_write (rig, 2000, 5 * RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 2000, 5 * RAW, (int) near), 5 * RAW);
+  /* Its index is another's now, which can leave when nobody closes there. */
+  assert_int_equal (rig_add (rig, "other", 3, 16), far);
+  remove_backing (rig, far);
+  rig_settle (rig);
+  assert_non_null (atomic_load (&rig->backings.list[far].backing));
+  assert_true (is_closing (rig, "far"));
+  assert_false (is_closing (rig, "other"));
+
+  if (ending == COMES_BACK)
+    far_resume ();
+  else
+    far_stop ();
+  rig_wait (!is_closing (rig, "far"));
+  rig_wait (atomic_load (&rig->backings.list[far].backing) == NULL);
+  rig_stop (rig);
+  if (ending == COMES_BACK)
+    far_stop ();
+}
+
+static void
+test_closing (void **state)
+{
+  (void) state;
+  closing (COMES_BACK);
+  closing (FAILS);
+}
+
+/* Who holds the device's lock may wait for a file that hangs. */
+static void
+test_lock_held (void **state)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  unsigned other;
+
+  (void) state;
+  near = rig_add (rig, "near", 1, 128);
+  other = rig_add (rig, "other", 2, 16);
+  pthread_mutex_lock (&rig->lock);
+  backings_drain (&rig->backings, other, true, true);
+  /* It finds that this one is empty between them. */
+  for (unsigned i = 0; i < 20; ++i) {
+    rig_write (rig, i * RAW, RAW, PAGE_RANDOM, &usual);
+    rig_command (rig, &RIG_ALL);
+    rig_pause ();
+  }
+  assert_int_equal (rig_count (rig, 0, 20 * RAW, (int) near), 20 * RAW);
+  assert_non_null (atomic_load (&rig->backings.list[other].backing));
+  pthread_mutex_unlock (&rig->lock);
+  rig_wait (atomic_load (&rig->backings.list[other].backing) == NULL);
+  rig_stop (rig);
+}
+
 int
 main (void)
 {
@@ -401,6 +505,7 @@ main (void)
     cmocka_unit_test (test_own_writes),  cmocka_unit_test (test_called_off),
     cmocka_unit_test (test_stuck_disk),  cmocka_unit_test (test_caps),
     cmocka_unit_test (test_merge),       cmocka_unit_test (test_limit),
+    cmocka_unit_test (test_closing),     cmocka_unit_test (test_lock_held),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
