@@ -146,9 +146,11 @@ extents_fresh (struct extents *extents)
   return locked_load (extents, &extents->fresh);
 }
 
-/* The lock is held.  An extent of no list, in the order explained above. */
+/* The lock is held.  An extent that is not fresh, and of no list any more, in
+ * the order explained above.
+ */
 static int64_t
-take (struct extents *extents)
+take_used_before (struct extents *extents)
 {
   int64_t extent = -1;
 
@@ -156,6 +158,15 @@ take (struct extents *extents)
     extent = pop (extents, &extents->freed);
   if (extent == -1)
     extent = pop (extents, &extents->clean);
+  return extent;
+}
+
+/* The lock is held. */
+static int64_t
+take (struct extents *extents)
+{
+  int64_t extent = take_used_before (extents);
+
   if (extent == -1 && extents->fresh < extents->capacity)
     extent = extents->fresh++;
   return extent;
@@ -312,7 +323,7 @@ extents_take_spare (struct extents *extents)
   int64_t extent;
 
   pthread_mutex_lock (&extents->lock);
-  extent = take (extents);
+  extent = take_used_before (extents);
   if (extent != -1) {
     extents->words[extent] = TRIMMING;
     extents->trimming++;

@@ -41,7 +41,7 @@ remote_lose (struct remote *remote, const char *reason)
   uint64_t now = now_nanoseconds ();
   struct request *request, *unsent;
   char why[sizeof remote->reason];
-  bool unsettled;
+  bool writes;
 
   /* It is libnbd's, and may not outlive the handle. */
   snprintf (why, sizeof why, "%s", reason);
@@ -50,13 +50,17 @@ remote_lose (struct remote *remote, const char *reason)
   unsent = remote->submitted;
   remote->submitted = NULL;
   remote->submitted_end = &remote->submitted;
-  unsettled = remote_has_writes (remote) || remote->settled_at != 0;
-  if (unsettled) {
+  /* One that is not settled is paused already, and its janitor looks after it;
+   * or it is being opened again, and has neither extents nor a janitor yet.
+   * Who writes has come after that.
+   */
+  writes = remote_has_writes (remote);
+  if (writes)
     extents_pause (remote->backing->extents, true);
+  if (writes || remote->settled_at != 0)
     remote->settled_at = NEVER;
-  }
   pthread_mutex_unlock (&remote->lock);
-  if (unsettled)
+  if (writes)
     janitor_kick (remote->backing->janitor);
 
   remote_close_connections (remote);

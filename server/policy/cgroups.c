@@ -208,6 +208,8 @@ appeared (void *opaque, const char *path, uint64_t id)
   node->seen = c->scans;
   if (node->state == CGROUP_GONE)
     c->gone--;
+  /* When it is gone once more, it is waited for anew. */
+  node->empty = 0;
   node->state = CGROUP_PRESENT;
   store_set_heir (c->store, index, index);
   if (store_state (c->store) && index != 0)

@@ -41,6 +41,17 @@ within_bound (const struct pick *pick, const struct segment *segment)
                 < 0;
 }
 
+static bool
+fits (const struct pick *pick, uint32_t owner)
+{
+  uint32_t cgroup = owner_cgroup (owner);
+
+  return (pick->tier == PICK_ANY || pick->tier == owner_tier (owner))
+         && (pick->cgroup == PICK_ANY || pick->cgroup == cgroup)
+         && (!pick->cgroups || store_cgroup_set_has (pick->cgroups, cgroup))
+         && pick->classes & 1u << owner_class (owner);
+}
+
 struct coldest {
   uint32_t number;
   uint64_t time; /* twice the seconds */
@@ -129,6 +140,22 @@ look_at_owner (struct store *store, uint32_t owner, const struct pick *pick,
       look_at_list (store, &store->owners[owner], stream, pick, data);
 }
 
+/* Does a segment that was claimed still fit?  Between the look and the claim it
+ * may have been freed and be somebody else's by now, even one that must never
+ * be written back.
+ */
+static bool
+still_fits (struct store *store, const struct pick *pick, uint32_t number)
+{
+  const struct segment *segment = store_segment (store, number);
+
+  return fits (pick, atomic_load (&segment->owner))
+         && stream_fits (pick, segment->stream)
+         && (segment->stream == STREAM_OUTGOING || within_bound (pick, segment))
+         && atomic_load_explicit (&segment->time, memory_order_relaxed)
+                <= pick->before;
+}
+
 uint32_t
 pick_coldest (struct store *store, const struct pick *pick)
 {
@@ -142,22 +169,14 @@ pick_coldest (struct store *store, const struct pick *pick)
       each_owner (store, pick, i, listed, look_at_owner, &coldest);
       if (coldest.number == SEGMENT_NONE)
         break;
-      if (segment_claim_in_memory (store, coldest.number))
+      if (!segment_claim_in_memory (store, coldest.number))
+        continue;
+      if (still_fits (store, pick, coldest.number))
         return coldest.number;
+      segment_drop (store, coldest.number, CONTROL_BUSY);
     }
   }
   return SEGMENT_NONE;
-}
-
-static bool
-fits (const struct pick *pick, uint32_t owner)
-{
-  uint32_t cgroup = owner_cgroup (owner);
-
-  return (pick->tier == PICK_ANY || pick->tier == owner_tier (owner))
-         && (pick->cgroup == PICK_ANY || pick->cgroup == cgroup)
-         && (!pick->cgroups || store_cgroup_set_has (pick->cgroups, cgroup))
-         && pick->classes & 1u << owner_class (owner);
 }
 
 uint64_t

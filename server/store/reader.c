@@ -8,6 +8,11 @@
 #include "store/page.h"
 #include "store/reader.h"
 
+/* Of a segment with so many holds a worker takes no second one: its 13 bits
+ * (segment.h) are enough for one each, and one more of who looked before.
+ */
+#define HOLDS_MANY (CONTROL_HOLDS / 4)
+
 /* Remember that the page was read since it was stored.  Mostly it was. */
 static void
 mark_referenced (struct store *store, struct segment *segment, uint64_t slot,
@@ -37,8 +42,9 @@ unharmed (struct store *store, const struct segment *segment,
 }
 
 /* Read a page that is in memory, or hold the segment of one that is not.
- * Returns 1 for the latter: ONE then says what to read.  An object in memory
- * stays pinned if KEEP.  Otherwise a group does, until the worker forgets it.
+ * Returns 1 for the latter: ONE then says what to read; or 2 if what the worker
+ * has listed must be read before.  An object in memory stays pinned if KEEP.
+ * Otherwise a group does, until the worker forgets it.
  */
 static int
 look (struct store *store, struct worker *worker, uint64_t slot, void *page,
@@ -46,7 +52,7 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
 {
   for (;;) {
     slot_word word = slots_load (&store->slots, slot);
-    uint64_t pattern = 0, place;
+    uint64_t pattern = 0, place, control;
     struct segment *segment;
     const struct object *object;
     uint32_t number;
@@ -63,13 +69,17 @@ look (struct store *store, struct worker *worker, uint64_t slot, void *page,
 
     number = (uint32_t) slot_segment (word);
     segment = store_segment (store, number);
-    atomic_fetch_add (&segment->control, CONTROL_PIN);
+    control = atomic_fetch_add (&segment->control, CONTROL_PIN);
     if (!slot_same_object (atomic_load (&store->slots.words[slot]), word)) {
       segment_unpin (store, number);
       continue;
     }
     place = atomic_load (&segment->place);
     if (!place_is_frame (place)) {
+      if (control_holds (control) >= HOLDS_MANY && worker->backed.count > 0) {
+        segment_unpin (store, number);
+        return 2;
+      }
       segment_drop (store, number, CONTROL_PIN - CONTROL_HOLD);
       one->slot = slot;
       one->word = word;
@@ -143,6 +153,10 @@ store_read (struct store *store, void *buffer, size_t count, uint64_t offset)
 
     switch (look (store, worker, part.slot, whole ? to : worker->page, &reading,
                   false, &one)) {
+    case 2:
+      if (backed_read (store, worker) == -1)
+        r = -1;
+      continue;
     case 1:
       backed->list[backed->count++] = one;
       if (backed->count == BACKED_READS && backed_read (store, worker) == -1)

@@ -342,25 +342,36 @@ store_recover (struct store *store, char **error)
   return result;
 }
 
+/* Is a segment in use, and on the backing with INDEX?  Then *PLACE is where.
+ * The control word is looked at first: whoever opens a segment stores its place
+ * before that, and one that was free may have been on a backing in a former
+ * life.  The cleaner opens some already.
+ */
+static bool
+is_on_backing (struct store *store, uint32_t number, unsigned index,
+               uint64_t *place)
+{
+  struct segment *segment = store_segment (store, number);
+
+  if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE)
+    return false;
+  *place = atomic_load (&segment->place);
+  return !place_is_frame (*place) && place_backing (*place) == index;
+}
+
 int
 store_recover_backing (struct store *store, unsigned index,
                        struct backing *backing, char **error)
 {
   struct recovery r = { .store = store, .error = error };
-  uint64_t mark;
+  uint64_t mark, place;
 
   *error = NULL;
-  for (uint32_t i = 0; i < segments_high_water (&store->segments); ++i) {
-    struct segment *segment = store_segment (store, i);
-    uint64_t place = atomic_load (&segment->place);
-
-    if (control_state (atomic_load (&segment->control)) == SEGMENT_FREE
-        || place_is_frame (place) || place_backing (place) != index)
-      continue;
-    if (backing_restore_extent (backing, place_number (place)) == -1)
+  for (uint32_t i = 0; i < segments_high_water (&store->segments); ++i)
+    if (is_on_backing (store, i, index, &place)
+        && backing_restore_extent (backing, place_number (place)) == -1)
       return recovery_damaged (&r, "an extent that has two owners, of segment",
                                i);
-  }
   mark = atomic_load (&store->state->header->backings[index].mark);
   if (mark > backing_extents (backing))
     mark = backing_extents (backing);
@@ -370,16 +381,10 @@ store_recover_backing (struct store *store, unsigned index,
 uint64_t
 store_extents_end (struct store *store, unsigned index)
 {
-  uint64_t end = 0;
+  uint64_t end = 0, place;
 
-  for (uint32_t i = 0; i < segments_high_water (&store->segments); ++i) {
-    struct segment *segment = store_segment (store, i);
-    uint64_t place = atomic_load (&segment->place);
-
-    if (control_state (atomic_load (&segment->control)) != SEGMENT_FREE
-        && !place_is_frame (place) && place_backing (place) == index
-        && place_number (place) >= end)
+  for (uint32_t i = 0; i < segments_high_water (&store->segments); ++i)
+    if (is_on_backing (store, i, index, &place) && place_number (place) >= end)
       end = place_number (place) + 1;
-  }
   return end;
 }

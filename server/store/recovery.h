@@ -20,7 +20,8 @@ struct found {
   uint32_t units;
   uint32_t referenced;
   uint32_t tail; /* of one in memory: where its last object ends */
-  bool repair;   /* its headers do not lead from one object to the next */
+  bool repair;   /* its headers do not lead from one object to the next, or
+                    one may have been written in part */
 };
 
 /* An object of a segment to repair. */

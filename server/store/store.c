@@ -196,6 +196,11 @@ store_set_backing (struct store *store, unsigned index, struct backing *backing)
     sched_yield ();
   if (store->state)
     store->backings[index].mark = &store->state->header->backings[index].mark;
+  /* Another one may have had the index before. */
+  if (backing) {
+    atomic_store (&store->backings[index].checksum_errors, 0);
+    atomic_store (&store->backings[index].told_wrong, false);
+  }
   atomic_store (&store->backings[index].backing, backing);
 }
 

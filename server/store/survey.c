@@ -234,7 +234,14 @@ check_frame (struct recovery *r, uint32_t number, uint64_t frame, uint32_t tail)
   atomic_store (&arena->segments[frame], number + 1);
   region_populate_read (arena_frame (arena, (uint32_t) frame),
                         (size_t) tail * OBJECT_UNIT);
-  r->found[number].repair = !headers_lead (r, number, tail);
+  /* Held: a writer may have been killed between an object's header and the
+   * rest of it.  Nothing points there, and the headers lead past it, but as an
+   * object it is not sound.
+   */
+  r->found[number].repair
+      = control_holds (atomic_load (&store_segment (r->store, number)->control))
+            != 0
+        || !headers_lead (r, number, tail);
   r->to_repair += r->found[number].repair;
   return 0;
 }

@@ -290,10 +290,8 @@ begin (struct store *store, uint64_t count, uint64_t offset,
   if (!*worker)
     return -1;
   (*worker)->room_deadline = 0;
-  if (placement && count > 0) {
+  if (placement && count > 0)
     note_cgroup (store, placement->cgroup);
-    touch (store, count, offset);
-  }
   cleaner_disturb (store);
   return 0;
 }
@@ -309,6 +307,8 @@ store_write (struct store *store, const void *buffer, size_t count,
 
   if (begin (store, count, offset, placement, &worker) == -1)
     return -1;
+  if (count > 0)
+    touch (store, count, offset);
   tier = first_tier (store, placement->prio);
   while (count > 0) {
     struct page_part part = page_part (offset, count);
@@ -381,7 +381,7 @@ store_zero (struct store *store, uint64_t count, uint64_t offset, bool punch,
   struct worker *worker;
   uint64_t pages = 0;
 
-  if (begin (store, count, offset, NULL, &worker) == -1)
+  if (begin (store, count, offset, placement, &worker) == -1)
     return -1;
   if (!punch && count > 0)
     touch (store, count, offset);

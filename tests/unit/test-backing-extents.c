@@ -54,11 +54,16 @@ test_trimming (void **state)
 
   (void) state;
   extents_allocate (extents);
+  /* What was never used is not probed. */
+  assert_int_equal (extents_take_spare (extents), -1);
+  assert_int_equal (extents_fresh (extents), 1);
   extents_allocate (extents);
   extents_free (extents, 1);
   assert_int_equal (extents_take_freed (extents, batch, 2), 1);
   assert_int_equal (extents_allocate (extents), -1);
   extents_put_clean (extents, batch, 1);
+  assert_int_equal (extents_take_spare (extents), 1);
+  extents_put_freed (extents, batch, 1);
   assert_int_equal (extents_allocate (extents), 1);
   extents_free (extents, 1);
 

@@ -134,6 +134,15 @@ test_lost (void **state)
   free (before);
   free (now);
   free (swapped);
+
+  /* Another one that gets its index begins anew. */
+  pthread_mutex_lock (&rig->lock);
+  backings_drain (&rig->backings, 0, true, true);
+  pthread_mutex_unlock (&rig->lock);
+  writeback_kick (rig->writeback);
+  rig_wait (atomic_load (&rig->backings.list[0].backing) == NULL);
+  assert_int_equal (rig_add (rig, "two", 1, 2), 0);
+  assert_int_equal (checksum_errors (rig), 0);
   rig_stop (rig);
 }
 

@@ -100,6 +100,26 @@ test_same_filled (void **state)
   store_free (store);
 }
 
+/* Whose pages are zeros alone is known, too. */
+static void
+test_zeros_of_cgroup (void **state)
+{
+  static const struct store_placement seventh = { .cgroup = 7, .prio = 1 };
+  struct store *store = make (64 * MIB, 32 * MIB, 0);
+  struct store_cgroup_statistics cgroups[8];
+  struct store_statistics s;
+
+  (void) state;
+  assert_int_equal (store_zero (store, 3 * PAGE, PAGE, false, &seventh), 0);
+  s = statistics_at_rest (store);
+  assert_int_equal (s.pages_same, 3);
+  store_get_cgroup_statistics (store, cgroups, 8);
+  assert_int_equal (cgroups[7].pages_same, 3);
+  assert_int_equal (cgroups[0].pages_same, 0);
+  assert_int_equal (store_check (store), 0);
+  store_free (store);
+}
+
 /* One request of many pages, and requests of any offset and length. */
 static void
 test_alignment (void **state)
@@ -445,6 +465,7 @@ main (void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test (test_kinds),
     cmocka_unit_test (test_same_filled),
+    cmocka_unit_test (test_zeros_of_cgroup),
     cmocka_unit_test (test_alignment),
     cmocka_unit_test (test_out_of_range),
     cmocka_unit_test (test_bad_options),

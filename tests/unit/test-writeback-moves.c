@@ -339,6 +339,50 @@ test_demotion (void **state)
   rig_stop (rig);
 }
 
+static uint64_t
+reads_of (struct rig *rig, unsigned backing)
+{
+  struct backing_counters counters;
+
+  backing_get_counters (rig->backings.list[backing].backing, &counters);
+  return counters.read_ios;
+}
+
+/* A request holds a segment for each of its pages, but not where so many hold
+ * it already that these would not fit in: then they are read one by one.
+ */
+static void
+test_many_holds (void **state)
+{
+  static unsigned char there[20 * PAGE_BYTES], back[20 * PAGE_BYTES];
+  const uint64_t many = 4096 * CONTROL_HOLD;
+  struct rig *rig = rig_start (16 * MIB);
+  unsigned one = rig_add (rig, "one", 1, 64);
+  struct segment *segment;
+  uint64_t before, reads;
+
+  (void) state;
+  rig_write (rig, 0, RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 0, RAW, (int) one), RAW);
+  assert_int_equal (segment_of (rig, 0), segment_of (rig, 19));
+  segment = store_segment (rig->store, segment_of (rig, 0));
+  before = reads_of (rig, one);
+  assert_int_equal (store_read (rig->store, there, sizeof there, 0), 0);
+  reads = reads_of (rig, one) - before;
+  assert_in_range (reads, 1, 19);
+
+  atomic_fetch_add (&segment->control, many);
+  before = reads_of (rig, one);
+  assert_int_equal (store_read (rig->store, back, sizeof back, 0), 0);
+  assert_int_equal (reads_of (rig, one) - before, 20);
+  assert_memory_equal (back, there, sizeof there);
+  assert_int_equal (control_holds (atomic_load (&segment->control)), 4096);
+  atomic_fetch_sub (&segment->control, many);
+  rig_check (rig, 0, RAW);
+  rig_stop (rig);
+}
+
 int
 main (void)
 {
@@ -353,6 +397,7 @@ main (void)
     cmocka_unit_test (test_drain_to_memory),
     cmocka_unit_test (test_claim_late),
     cmocka_unit_test (test_demotion),
+    cmocka_unit_test (test_many_holds),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
