@@ -318,12 +318,12 @@ extents_have_freed (struct extents *extents)
 }
 
 int64_t
-extents_take_spare (struct extents *extents)
+extents_take_spare (struct extents *extents, bool fresh)
 {
   int64_t extent;
 
   pthread_mutex_lock (&extents->lock);
-  extent = take_used_before (extents);
+  extent = fresh ? take (extents) : take_used_before (extents);
   if (extent != -1) {
     extents->words[extent] = TRIMMING;
     extents->trimming++;

@@ -73,13 +73,11 @@ extern void extents_put_freed (struct extents *extents, const uint32_t *batch,
 /* Whether extents_take_freed would find some. */
 extern bool extents_have_freed (struct extents *extents);
 
-/* For the probe: take a freed or clean extent, without counting it as used; -1
- * if there is none.  Never a fresh one: who comes after this process was killed
- * takes what is above its owner's mark for never written to, and hands it out
- * while the probe's write may still be under way.  It comes back by
+/* For the probe: take an extent nobody uses, without counting it as used; -1
+ * if there is none.  Without FRESH none that was never used.  It comes back by
  * extents_put_freed.
  */
-extern int64_t extents_take_spare (struct extents *extents);
+extern int64_t extents_take_spare (struct extents *extents, bool fresh);
 
 /* While a hold stands its extent is not handed out or trimmed, even when it is
  * freed.  The record belongs to the caller; there may be several for one

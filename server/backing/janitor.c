@@ -150,13 +150,17 @@ empty_all (struct janitor *janitor)
 }
 
 /* Whether a failed backing works again.  With no extent to spare nothing can
- * be written anyway, so reading has to do.
+ * be written anyway, so reading has to do.  Nor is a server probed where never
+ * was written: after a kill the next process takes what is above the mark for
+ * never written to, and may use it while the probe is still under way.  A file
+ * or device stays locked until then.
  */
 static bool
 works (struct janitor *janitor)
 {
   struct extents *extents = janitor->backing->extents;
-  int64_t extent = extents_take_spare (extents);
+  int64_t extent
+      = extents_take_spare (extents, janitor->backing->remote == NULL);
   uint32_t spare = extent;
   int error;
 

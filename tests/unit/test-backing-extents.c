@@ -54,25 +54,25 @@ test_trimming (void **state)
 
   (void) state;
   extents_allocate (extents);
-  /* What was never used is not probed. */
-  assert_int_equal (extents_take_spare (extents), -1);
+  /* What was never used only if that is allowed. */
+  assert_int_equal (extents_take_spare (extents, false), -1);
   assert_int_equal (extents_fresh (extents), 1);
   extents_allocate (extents);
   extents_free (extents, 1);
   assert_int_equal (extents_take_freed (extents, batch, 2), 1);
   assert_int_equal (extents_allocate (extents), -1);
   extents_put_clean (extents, batch, 1);
-  assert_int_equal (extents_take_spare (extents), 1);
+  assert_int_equal (extents_take_spare (extents, false), 1);
   extents_put_freed (extents, batch, 1);
   assert_int_equal (extents_allocate (extents), 1);
   extents_free (extents, 1);
 
   /* The same for what is probed. */
-  extent = extents_take_spare (extents);
+  extent = extents_take_spare (extents, true);
   assert_int_equal (extent, 1);
   assert_int_equal (extents_used (extents), 1);
   assert_int_equal (extents_allocate (extents), -1);
-  assert_int_equal (extents_take_spare (extents), -1);
+  assert_int_equal (extents_take_spare (extents, true), -1);
   batch[0] = extent;
   extents_put_freed (extents, batch, 1);
   assert_int_equal (extents_allocate (extents), 1);
@@ -297,7 +297,7 @@ empty_extents (void *opaque)
       disclaim (batch[i], -1);
     extents_put_clean (model.extents, batch, count);
 
-    spare = extents_take_spare (model.extents);
+    spare = extents_take_spare (model.extents, true);
     if (spare != -1) {
       claim (spare, -2);
       disclaim (spare, -2);
