@@ -275,7 +275,6 @@ test_closed_while_frozen (void **state)
   unmount_small (&frozen);
 }
 
-/* A FUSE file on a server that is stopped: reads hang. */
 /* A backing that gets no buffer of the queue, since the reads of another one
  * hold them all, has not failed.
  */
@@ -303,9 +302,10 @@ starve (struct backing_queue *queue)
   munmap (page, EXTENT_BYTES);
 }
 
-/* More large reads than there are buffers for by far. */
+/* More than there are large buffers. */
 #define READS (LARGE_BOUNCES + 8)
 
+/* A FUSE file on a server that is stopped: reads hang. */
 static void
 test_stopped (void **state)
 {
