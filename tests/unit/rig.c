@@ -118,6 +118,15 @@ rig_add (struct rig *rig, const char *name, unsigned prio, unsigned extents)
   return rig_add_config (rig, &config);
 }
 
+void
+rig_drain (struct rig *rig, unsigned backing, bool leave)
+{
+  pthread_mutex_lock (&rig->lock);
+  backings_drain (&rig->backings, backing, true, leave);
+  pthread_mutex_unlock (&rig->lock);
+  writeback_kick (rig->writeback);
+}
+
 bool
 rig_is_empty (struct rig *rig, const char *name)
 {

@@ -51,6 +51,9 @@ extern unsigned rig_add (struct rig *rig, const char *name, unsigned prio,
 extern unsigned rig_add_config (struct rig *rig,
                                 const struct config_backing *config);
 
+/* Drain a backing; LEAVE: and close it then. */
+extern void rig_drain (struct rig *rig, unsigned backing, bool leave);
+
 /* Has all been punched out of the file of a backing?  Until then extents that
  * were freed may be kept back for a moment.
  */

@@ -284,10 +284,7 @@ lose (unsigned group, const struct store_placement *placement)
   for (unsigned i = 0; i < PAGES; ++i)
     if (lost[i])
       expect_lost (rig, i);
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, 0, true, false);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, 0, false);
   rig_wait (rig_count (rig, 0, PAGES, 0) == 0);
   expect_sound (rig, pages);
   for (unsigned i = 0; i < PAGES; ++i)

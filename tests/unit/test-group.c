@@ -340,10 +340,7 @@ test_writeback (void **state)
   assert_int_equal (tier_at (rig, 0), 1);
   store_set_promote (rig->store, 0, false);
 
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, 0, true, false);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, 0, false);
   rig_wait (rig_count (rig, 0, 1000, 0) == 0);
   check_ranges (rig, 0, 1000);
   rig_stop (rig);

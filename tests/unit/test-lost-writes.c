@@ -136,10 +136,7 @@ test_lost (void **state)
   free (swapped);
 
   /* Another one that gets its index begins anew. */
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, 0, true, true);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, 0, true);
   rig_wait (atomic_load (&rig->backings.list[0].backing) == NULL);
   assert_int_equal (rig_add (rig, "two", 1, 2), 0);
   assert_int_equal (checksum_errors (rig), 0);
@@ -180,15 +177,13 @@ test_not_loaded (void **state)
   (void) state;
   before = write_twice (rig, PAGE_RANDOM, &now);
   put (rig, before, 0, BYTES);
-  backings_drain (&rig->backings, 0, true, false);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, 0, false);
   rig_wait (atomic_load (&rig->backings.list[0].stuck));
   assert_int_equal (rig_count (rig, 0, PAGES, 0), PAGES);
   assert_int_equal (count_right (rig), 0);
 
   put (rig, now, 0, BYTES);
-  backings_drain (&rig->backings, 0, true, false);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, 0, false);
   rig_wait (rig_count (rig, 0, PAGES, RIG_MEMORY) == PAGES);
   assert_int_equal (count_right (rig), PAGES);
   free (before);

@@ -121,10 +121,7 @@ test_drain (void **state)
   rig_write (rig, 0, 1000, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   far_hang (rig);
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, far, true, false);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, far, false);
   rig_wait (backing_state (rig->backings.list[far].backing) == BACKING_FAILED);
   rig_settle (rig);
   assert_int_equal (rig_count (rig, 0, 1000, (int) far), 1000);
@@ -134,15 +131,6 @@ test_drain (void **state)
   assert_int_equal (backing_extents_used (rig->backings.list[far].backing), 0);
   rig_stop (rig);
   far_stop ();
-}
-
-static void
-drain (struct rig *rig, unsigned index, bool leave)
-{
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, index, true, leave);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
 }
 
 /* While one that is drained does not answer, pages are written back to another
@@ -169,10 +157,10 @@ test_others_go_on (void **state)
   near = rig_add (rig, "near", 3, 64);
 
   far_hang (rig);
-  drain (rig, far, false);
+  rig_drain (rig, far, false);
   rig_wait (drain_at_work (rig->writeback));
   rig_write (rig, 400, 500, PAGE_RANDOM, &usual);
-  drain (rig, third, true);
+  rig_drain (rig, third, true);
   rig_command (rig, &RIG_ALL);
   rig_wait (rig_count (rig, 200, 700, (int) near) == 700);
   /* It still hangs. */

@@ -393,16 +393,6 @@ test_limit (void **state)
   rig_stop (rig);
 }
 
-/* It shall leave. */
-static void
-remove_backing (struct rig *rig, unsigned index)
-{
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, index, true, true);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
-}
-
 static bool
 is_closing (struct rig *rig, const char *name)
 {
@@ -439,14 +429,14 @@ closing (enum ending ending)
   rig_wait (!extents_have_freed (backing->extents));
   assert_int_equal (backing_state (backing), BACKING_ONLINE);
 
-  remove_backing (rig, far);
+  rig_drain (rig, far, true);
   rig_wait (atomic_load (&rig->backings.list[far].backing) == NULL);
   rig_write (rig, 2000, 5 * RAW, PAGE_RANDOM, &usual);
   rig_command (rig, &RIG_ALL);
   assert_int_equal (rig_count (rig, 2000, 5 * RAW, (int) near), 5 * RAW);
   /* Its index is another's now, which can leave when nobody closes there. */
   assert_int_equal (rig_add (rig, "other", 3, 16), far);
-  remove_backing (rig, far);
+  rig_drain (rig, far, true);
   rig_settle (rig);
   assert_non_null (atomic_load (&rig->backings.list[far].backing));
   assert_true (is_closing (rig, "far"));

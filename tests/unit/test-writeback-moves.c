@@ -208,10 +208,7 @@ test_merge_within_limit (void **state)
 static void
 drain (struct rig *rig, unsigned backing)
 {
-  pthread_mutex_lock (&rig->lock);
-  backings_drain (&rig->backings, backing, true, false);
-  pthread_mutex_unlock (&rig->lock);
-  writeback_kick (rig->writeback);
+  rig_drain (rig, backing, false);
   rig_wait (used (rig, backing) == 0);
 }
 
