@@ -61,16 +61,21 @@ need () {
   }
 }
 
-# wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds. What takes longer
-# is asked for less often, for asking takes a guest's only CPU.
-wait_until () {
-  local end=$((SECONDS + $1)) what=$2 pause=0.1 tries=0
-  shift 2
+# comes_true SECONDS COMMAND...: whether COMMAND succeeds within that time. What
+# takes longer is asked for less often, for asking takes a guest's only CPU.
+comes_true () {
+  local end=$((SECONDS + $1)) pause=0.1 tries=0
+  shift
   until "$@"; do
-    [ "$SECONDS" -lt "$end" ] || fail "waited in vain until $what"
+    [ "$SECONDS" -lt "$end" ] || return 1
     [ $((tries += 1)) -lt 20 ] || pause=1
     sleep "$pause"
   done
+}
+
+# wait_until SECONDS WHAT COMMAND...: until COMMAND succeeds.
+wait_until () {
+  comes_true "$1" "${@:3}" || fail "waited in vain until $2"
 }
 
 # Give back everything that was taken, in the order that never hangs: the

@@ -55,6 +55,7 @@ EXTRA_DIST += $(guest_tests) $(long_guest_tests) \
 	tests/guest/killed-backing.sh \
 	tests/guest/power-cut.sh \
 	tests/guest/restart.sh \
+	tests/guest/ask-uml \
 	tests/guest/run-guest \
 	tests/guest/service.sh \
 	tests/guest/shim.sh \

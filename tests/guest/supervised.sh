@@ -4,7 +4,10 @@
 # and compare all of their pages over and over. Sourced by bash, after
 # functions.sh.
 
+# What a program of a cgroup writes to a tmpfs is swapped out with it, and who
+# reads it then waits for a server that may be gone: not so on $memory.
 memory=/run/memory
+waiting=$memory/waiting
 conf=/run/tierswap.conf
 supervisor=
 programs=()
@@ -12,7 +15,7 @@ programs=()
 fail () {
   echo "FAILED: $*"
   tail -n 20 /run/supervisor
-  tail -n 3 /run/program[123] || :
+  tail -n 3 "$memory"/program[123] || :
   exit 1
 }
 
@@ -75,7 +78,7 @@ start_programs () {
       echo "$BASHPID" > "$cgroups/held$i/cgroup.procs"
       exec "$touch_pages" -k mixed -s "$i" -w "$waiting$i" \
         -t $((size / 3)) $((size / 3))
-    ) > "/run/program$i" 2>&1 &
+    ) > "$memory/program$i" 2>&1 &
     programs[i]=$!
     program+=" $!"
   done
@@ -86,7 +89,7 @@ check_programs () {
   local i
   for i in 1 2 3; do
     kill -0 "${programs[i]}" 2> /dev/null && continue
-    cat "/run/program$i"
+    cat "$memory/program$i"
     fail "program $i has ended"
   done
 }
@@ -114,18 +117,18 @@ finish_programs () {
   for i in 1 2 3; do
     status=0
     wait "${programs[i]}" || status=$?
-    sed '/^touch-pages: [a-z]*: [0-9]* of/d' "/run/program$i"
+    sed '/^touch-pages: [a-z]*: [0-9]* of/d' "$memory/program$i"
     [ "$status" = 0 ] || fail "program $i ended with status $status"
   done
   program=
   # Passes write and compare; the first and the last are told by themselves.
-  pages=$(cat /run/program[123] | awk '
+  pages=$(cat "$memory"/program[123] | awk '
     / pages written, read, right/ { sum += 2 * $6 }
     / pages written [0-9]+ times more/ { sum += 2 * $2 * $5 }
     / pages read again, right/ { sum += $2 }
     END { print sum }')
   stalls=$(sed -n 's/.*longest that one page took was \(.*\) s$/\1/p' \
-    /run/program[123] | sort -n | tail -n 1)
+    "$memory"/program[123] | sort -n | tail -n 1)
   say "$pages pages were touched and right, the longest stall was $stalls s"
 }
 
