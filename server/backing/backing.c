@@ -32,7 +32,7 @@ backing_unreference (struct backing *backing)
   cipher_destroy (backing->cipher);
   extents_destroy (backing->extents);
   pthread_mutex_destroy (&backing->resize);
-  free (backing->path);
+  free (backing->place);
   free (backing->name);
   free (backing);
 }
@@ -84,6 +84,27 @@ reattach (const struct backing_options *options, int *fd, char **error)
   return 0;
 }
 
+/* One that is not open yet; NULL: there is no memory. */
+static struct backing *
+create (const struct backing_options *options)
+{
+  struct backing *backing = calloc (1, sizeof *backing);
+
+  if (backing == NULL)
+    return NULL;
+  pthread_mutex_init (&backing->resize, NULL);
+  backing->references = 1;
+  backing->fd = -1;
+  backing->deadline
+      = (options->deadline ? options->deadline : DEFAULT_DEADLINE) * SECOND;
+  backing->name = strdup (options->name);
+  backing->place = strdup (options->uri ? options->uri : options->path);
+  if (backing->name != NULL && backing->place != NULL)
+    return backing;
+  backing_unreference (backing);
+  return NULL;
+}
+
 /* Open what is there already, or begin without it. */
 static int
 open_again (struct backing *backing, const struct backing_options *options,
@@ -92,9 +113,6 @@ open_again (struct backing *backing, const struct backing_options *options,
   backing->kind = options->kind;
   backing->identity = options->identity;
   backing->least = options->least;
-  backing->path = strdup (options->path);
-  if (backing->path == NULL)
-    return refuse (error, ENOMEM, "backing %s: out of memory", options->name);
   if (reattach (options, &backing->fd, error) == 0) {
     backing->may_block = file_may_block (backing->fd, backing->kind);
     return 0;
@@ -114,7 +132,7 @@ backing_reopen (struct backing *backing, char **error)
 {
   const struct backing_options options
       = { .name = backing->name,
-          .path = backing->path,
+          .path = backing->place,
           .size = backing_extents (backing) * EXTENT_BYTES,
           .kind = backing->kind,
           .least = backing->least,
@@ -141,17 +159,9 @@ backing_open (const struct backing_options *options,
     return refuse (error, EINVAL, "backing %s: give either a path or a uri",
                    options->name);
 
-  backing = calloc (1, sizeof *backing);
-  if (backing == NULL || (backing->name = strdup (options->name)) == NULL) {
-    free (backing);
+  backing = create (options);
+  if (backing == NULL)
     return refuse (error, ENOMEM, "backing %s: out of memory", options->name);
-  }
-  pthread_mutex_init (&backing->resize, NULL);
-  backing->references = 1;
-  backing->fd = -1;
-  backing->deadline
-      = (options->deadline ? options->deadline : DEFAULT_DEADLINE) * SECOND;
-
   if (options->uri) {
     backing->kind = BACKING_NBD;
     r = remote_open (backing, options, &size, error);
@@ -233,6 +243,12 @@ const char *
 backing_name (const struct backing *backing)
 {
   return backing->name;
+}
+
+const char *
+backing_place (const struct backing *backing)
+{
+  return backing->place;
 }
 
 enum backing_kind

@@ -38,6 +38,9 @@ struct backing_identity {
   uint64_t inode;  /* a file's, 0 for a device */
 };
 
+/* Bytes of a path or URI, at most. */
+#define BACKING_PLACE_MOST 4096
+
 struct backing_options {
   const char *name;
   const char *path; /* a file or block device; NULL with a URI */
@@ -98,6 +101,10 @@ extern struct backing_identity backing_identity (const struct backing *backing);
 extern const unsigned char *backing_key (const struct backing *backing);
 
 extern const char *backing_name (const struct backing *backing);
+
+/* The path or the URI that it was opened with. */
+extern const char *backing_place (const struct backing *backing);
+
 extern enum backing_kind backing_kind (const struct backing *backing);
 extern enum backing_state backing_state (const struct backing *backing);
 extern void backing_set_draining (struct backing *backing, bool draining);

@@ -44,7 +44,7 @@ struct remote;
 struct threads;
 
 struct backing {
-  char *name;
+  char *name, *place;
   enum backing_kind kind;
   int fd;                /* of a file or block device, else -1 */
   bool may_block;        /* the thread that submits to it */
@@ -66,7 +66,6 @@ struct backing {
    * requests fail at once.
    */
   atomic_bool missing;
-  char *path; /* of a file or device to reattach, else NULL */
   struct backing_identity identity;
   uint64_t least;       /* bytes of a file that is missing */
   bool keep;            /* its content, at closing */

@@ -118,7 +118,7 @@ add_connection (struct remote *remote)
     return -1;
   if (nbd_set_uri_allow_local_file (c->nbd, true) == -1
       || nbd_set_pread_initialize (c->nbd, false) == -1
-      || nbd_aio_connect_uri (c->nbd, remote->uri) == -1) {
+      || nbd_aio_connect_uri (c->nbd, remote->backing->place) == -1) {
     nbd_close (c->nbd);
     c->nbd = NULL;
     return -1;

@@ -28,7 +28,6 @@ struct connection {
 
 struct remote {
   struct backing *backing;
-  char *uri;
   pthread_t loop;
   int wake;              /* an eventfd */
   atomic_bool connected; /* changes with the lock held */

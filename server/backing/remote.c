@@ -96,12 +96,11 @@ remote_free (struct remote *remote)
     close (remote->wake);
   pthread_cond_destroy (&remote->tried);
   pthread_mutex_destroy (&remote->lock);
-  free (remote->uri);
   free (remote);
 }
 
 static struct remote *
-remote_create (struct backing *backing, const char *uri)
+remote_create (struct backing *backing)
 {
   struct remote *remote = calloc (1, sizeof *remote);
   pthread_condattr_t attributes;
@@ -115,9 +114,8 @@ remote_create (struct backing *backing, const char *uri)
   pthread_condattr_setclock (&attributes, CLOCK_MONOTONIC);
   pthread_cond_init (&remote->tried, &attributes);
   pthread_condattr_destroy (&attributes);
-  remote->uri = strdup (uri);
   remote->wake = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (remote->uri == NULL || remote->wake == -1) {
+  if (remote->wake == -1) {
     remote_free (remote);
     return NULL;
   }
@@ -173,7 +171,7 @@ remote_open (struct backing *backing, const struct backing_options *options,
                    "give at least %d",
                    options->name, (unsigned long long) options->size,
                    EXTENT_BYTES);
-  remote = remote_create (backing, options->uri);
+  remote = remote_create (backing);
   if (remote == NULL)
     return refuse (error, errno, "backing %s: %s", options->name,
                    strerror (errno));

@@ -7,8 +7,16 @@
 #include <string.h>
 
 #include "common/message.h"
+#include "common/refuse.h"
 #include "policy/backings.h"
 #include "store/state.h"
+
+/* A path is absolute, and so never the same as a URI. */
+static const char *
+place_of (const struct config_backing *config)
+{
+  return config->path ? config->path : config->uri;
+}
 
 int
 backings_open (const struct config_backing *config, struct backing **backing,
@@ -120,10 +128,7 @@ backings_add (struct backings *backings, const struct config_backing *config,
     errno = ENOSPC;
     return -1;
   }
-  if (state
-      && state_add_backing (state, index, backing,
-                            config->path ? config->path : config->uri, error)
-             == -1)
+  if (state && state_add_backing (state, index, backing, error) == -1)
     return -1;
   put (backings, index, config, backing, takes);
   return (int) index;
@@ -133,9 +138,7 @@ bool
 backings_same_place (const struct state_backing *record,
                      const struct config_backing *config)
 {
-  const char *place = config->path ? config->path : config->uri;
-
-  return strcmp (place, record->place) == 0
+  return strcmp (place_of (config), record->place) == 0
          && (config->uri != NULL) == (record->kind == BACKING_NBD)
          && config->encrypt == (record->encrypted != 0);
 }
@@ -320,14 +323,56 @@ backings_wait_closed (struct backings *backings)
 }
 
 bool
-backings_closing (struct backings *backings, const char *name)
+backings_closing (struct backings *backings,
+                  const struct config_backing *config)
 {
   bool closing = false;
 
-  for (unsigned i = 0; i < STORE_BACKINGS; ++i)
-    closing |= closer_at_work (&backings->closers[i])
-               && strcmp (backings->closers[i].name, name) == 0;
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    struct closer *closer = &backings->closers[i];
+
+    closing |= closer_at_work (closer)
+               && (strcmp (closer->name, config->name) == 0
+                   || strcmp (closer->place, place_of (config)) == 0);
+  }
   return closing;
+}
+
+static int
+check_one (const struct config *config, const struct config_backing *is,
+           const struct backing *other, char **error)
+{
+  bool same_place = strcmp (place_of (is), backing_place (other)) == 0;
+
+  if (strcmp (is->name, backing_name (other)) != 0)
+    return !same_place
+               ? 0
+               : refuse (error, EBUSY,
+                         "%s:%d: backing \"%s\" cannot be where backing \"%s\" "
+                         "is as long as that holds pages; keep that name, or "
+                         "remove it first and wait until it is closed",
+                         config->file, is->line, is->name,
+                         backing_name (other));
+  if (same_place && is->encrypt == (backing_key (other) != NULL))
+    return 0;
+  return refuse (error, EBUSY,
+                 "%s:%d: path, uri and encrypt of backing \"%s\" cannot be "
+                 "changed while running: remove it and add another name",
+                 config->file, is->line, is->name);
+}
+
+int
+backings_check (const struct backings *backings, const struct config *config,
+                char **error)
+{
+  for (unsigned i = 0; i < STORE_BACKINGS; ++i) {
+    const struct backing *backing = atomic_load (&backings->list[i].backing);
+
+    for (unsigned j = 0; backing && j < config->backings_count; ++j)
+      if (check_one (config, &config->backings[j], backing, error) == -1)
+        return -1;
+  }
+  return 0;
 }
 
 int

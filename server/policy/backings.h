@@ -99,11 +99,19 @@ extern bool backings_remove (struct backings *backings, unsigned index);
  */
 extern void backings_wait_closed (struct backings *backings);
 
-/* Is one of this name still being closed?  Then it must not be opened again: a
- * file or device is still locked, and a server may yet be told to trim what
- * would be written.
+/* Is one of this name, or at this place, still being closed?  Then it must not
+ * be opened again: a file or device is still locked, and a server may yet be
+ * told to trim what would be written.
  */
-extern bool backings_closing (struct backings *backings, const char *name);
+extern bool backings_closing (struct backings *backings,
+                              const struct config_backing *config);
+
+/* Can all that CONFIG names be, beside those that are there?  One that is, even
+ * if it only drains, stays where it is, and nothing else comes to its place: a
+ * server lets two write over each other.  -1 with errno EBUSY, and *ERROR.
+ */
+extern int backings_check (const struct backings *backings,
+                           const struct config *config, char **error);
 
 /* Close all, after the store is gone, and wait for those being closed. */
 extern void backings_close (struct backings *backings);

@@ -37,6 +37,7 @@ closer_start (struct closer *closer, struct backing *backing, const char *name)
   closer->backing = backing;
   closer->answers = backing_state (backing) != BACKING_FAILED;
   snprintf (closer->name, sizeof closer->name, "%s", name);
+  snprintf (closer->place, sizeof closer->place, "%s", backing_place (backing));
   atomic_store (&closer->done, false);
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &before);

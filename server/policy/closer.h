@@ -15,7 +15,7 @@
 
 struct closer {
   struct backing *backing;
-  char name[33];
+  char name[33], place[BACKING_PLACE_MOST + 1];
   bool started, answers;
   pthread_t thread;
   _Atomic bool done;

@@ -339,6 +339,11 @@ check_place (const struct check *check, cfg_t *section,
                           "backing \"%s\" has no place; write path = \"/file "
                           "or device\" or uri = \"nbd://host/export\" in it",
                           section->title);
+  if (strlen (place->text) > BACKING_PLACE_MOST)
+    return config_refuse (check->report, place->line,
+                          "the place of backing \"%s\" is longer than %d "
+                          "bytes; give it a shorter one",
+                          section->title, BACKING_PLACE_MOST);
   for (unsigned i = 0; i + 1 < check->config->backings_count; i++) {
     const struct config_backing *other = &check->config->backings[i];
 

@@ -118,7 +118,8 @@ add_backings (struct device *device)
   char *error;
   int code = 0;
 
-  if (backings_open_all (&device->backings, config, opened, &error) == -1)
+  if (backings_check (&device->backings, config, &error) == -1
+      || backings_open_all (&device->backings, config, opened, &error) == -1)
     return refuse_tell (error);
   for (unsigned i = 0; i < config->backings_count; ++i) {
     if (!opened[i])

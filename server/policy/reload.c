@@ -73,20 +73,6 @@ check_shim (const struct config *old, const struct config *new, char **error)
 }
 
 static int
-check_backing (const struct config *config, const struct config_backing *was,
-               const struct config_backing *is, char **error)
-{
-  if (!same_text (was->path, is->path) || !same_text (was->uri, is->uri)
-      || was->encrypt != is->encrypt)
-    return refuse (error, EBUSY,
-                   "%s:%d: path, uri and encrypt of backing \"%s\" "
-                   "cannot be changed while running: remove it and "
-                   "add another name",
-                   config->file, is->line, is->name);
-  return 0;
-}
-
-static int
 check (struct device *device, const struct config *new, char **error)
 {
   const struct config *old = device->config;
@@ -102,14 +88,7 @@ check (struct device *device, const struct config *new, char **error)
   if (check_tiers (old, new, error) == -1 || check_shim (old, new, error) == -1
       || change_check_room (device, new->pool_limit, error) == -1)
     return -1;
-  for (unsigned i = 0; i < old->backings_count; ++i) {
-    const struct config_backing *was = &old->backings[i];
-    const struct config_backing *is = backing_of_name (new, was->name);
-
-    if (is && check_backing (new, was, is, error) == -1)
-      return -1;
-  }
-  return 0;
+  return backings_check (&device->backings, new, error);
 }
 
 /* New backings are opened before anything is changed, and without the lock:
@@ -157,11 +136,11 @@ open_missing (struct device *device, const struct config *new,
   int i, r = 0;
 
   while (r == 0 && (i = missing (device, new, opened)) != -1) {
-    if (backings_closing (&device->backings, new->backings[i].name))
+    if (backings_closing (&device->backings, &new->backings[i]))
       return refuse (error, EBUSY,
-                     "%s:%d: backing \"%s\" was there before and is still "
-                     "being closed, for it does not answer: reload again "
-                     "after a minute",
+                     "%s:%d: backing \"%s\", or what was at its place before, "
+                     "is still being closed, for it does not answer: reload "
+                     "again after a minute",
                      new->file, new->backings[i].line, new->backings[i].name);
     pthread_mutex_unlock (&device->lock);
     opened->made[i]

@@ -614,10 +614,10 @@ state_close (struct state *state)
 
 int
 state_add_backing (struct state *state, unsigned index,
-                   const struct backing *backing, const char *place,
-                   char **error)
+                   const struct backing *backing, char **error)
 {
   struct state_backing *record = &state->header->backings[index];
+  const char *place = backing_place (backing);
   const unsigned char *key = backing_key (backing);
 
   if (strlen (place) >= sizeof record->place

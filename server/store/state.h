@@ -135,8 +135,7 @@ extern int state_check_room (const struct state *state, uint64_t pool_limit,
  * that it has another size.
  */
 extern int state_add_backing (struct state *state, unsigned index,
-                              const struct backing *backing, const char *place,
-                              char **error);
+                              const struct backing *backing, char **error);
 extern void state_remove_backing (struct state *state, unsigned index);
 extern void state_resize_backing (struct state *state, unsigned index,
                                   uint64_t size);

@@ -104,5 +104,36 @@ again ()
   control writeback max=1 >"$tmp/out" 2>&1
 }
 wait_until "the writeback to end" again
+right "after that writeback"
+
+# Nothing else comes to where a backing still drains: a server would let the two
+# write over each other. Not under another name, and not at another place.
+control writeback >"$tmp/out"
+held=$(control get backing.far.pages)
+[ "$held" -gt 0 ] || fail "far holds nothing"
+kill -STOP $far
+sed -i '/"far"/d' "$tmp/conf"
+control reload >"$tmp/out"
+expect "the state of what is gone" "$(control get backing.far.state)" draining
+cp "$tmp/conf" "$tmp/without"
+echo "backing \"other\" { prio = 3  uri = \"nbd+unix:///?socket=$tmp/far\" }" \
+  >>"$tmp/conf"
+refuses 'backing "other" cannot be where backing "far" is' reload
+{
+  cat "$tmp/without"
+  echo "backing \"far\" { prio = 2  path = \"$tmp/elsewhere\"  size = \"8M\" }"
+} >"$tmp/conf"
+refuses 'path, uri and encrypt of backing "far"' reload
+[ ! -e "$tmp/elsewhere" ] || fail "a refused reload left a file"
+kill -CONT $far
+cp "$tmp/without" "$tmp/conf"
+echo "backing \"other\" { prio = 3  uri = \"nbd+unix:///?socket=$tmp/far\" }" \
+  >>"$tmp/conf"
+in_its_place ()
+{
+  control reload >"$tmp/out" 2>&1
+}
+wait_until "the other backing to take the place" in_its_place
+expect "the state of the other" "$(control get backing.other.state)" online
 right "at the end"
 stop $server

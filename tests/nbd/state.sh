@@ -65,6 +65,16 @@ grep -q "another server, process $first, has" "$tmp/second.log" ||
   fail "it was not told why: $(cat "$tmp/second.log")"
 
 kill_server "$first"
+# What has pages keeps its name.
+cp "$tmp/conf" "$tmp/right.conf"
+sed -i 's/backing "far"/backing "afar"/' "$tmp/conf"
+if timeout $limit "$nbdkit" -f -U "$tmp/never" tierswap "$tmp/conf" \
+  >"$tmp/refused.log" 2>&1; then
+  fail "a backing came to where another one has pages"
+fi
+grep -q 'conf:6: backing "afar" cannot be where backing "far" is' \
+  "$tmp/refused.log" || fail "it was not told why: $(cat "$tmp/refused.log")"
+mv "$tmp/right.conf" "$tmp/conf"
 serve server tierswap "$tmp/conf"
 expect "pages after a kill" "$(right 0 $count 1)" $count
 grep -q "is taken over: $count pages" "$tmp/server.log" ||

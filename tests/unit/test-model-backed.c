@@ -110,8 +110,8 @@ operate (struct store *store, struct writeback *writeback, uint64_t *seed)
                                      .age = random_next (seed) % 3 };
   struct writeback_command command = { .cgroup = -1, .tier = -1 };
   struct writeback_counters done;
-  static char *names[] = { "one", "two", "far" };
   unsigned i = random_next (seed) % BACKINGS;
+  const struct config_backing backing = configured (i);
   int index;
   char *error = NULL;
 
@@ -136,24 +136,24 @@ operate (struct store *store, struct writeback *writeback, uint64_t *seed)
   case 4:
     /* Drain it and close it, then it comes back as new. */
     pthread_mutex_lock (&lock);
-    index = backings_find (&backings, names[i]);
+    index = backings_find (&backings, backing.name);
     if (index != -1)
       backings_drain (&backings, (unsigned) index, true, true);
-    else if (!backings_closing (&backings, names[i]))
+    else if (!backings_closing (&backings, &backing))
       add (i);
     pthread_mutex_unlock (&lock);
     writeback_kick (writeback);
     break;
   case 5:
     pthread_mutex_lock (&lock);
-    index = backings_find (&backings, names[i]);
+    index = backings_find (&backings, backing.name);
     if (index != -1)
       backings_drain (&backings, (unsigned) index, false, false);
     pthread_mutex_unlock (&lock);
     break;
   case 6:
     pthread_mutex_lock (&lock);
-    index = backings_find (&backings, names[i]);
+    index = backings_find (&backings, backing.name);
     if (index != -1
         && backing_resize (backings.list[index].backing,
                            (8 + random_next (seed) % 9) * MIB, &error)

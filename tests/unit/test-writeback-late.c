@@ -396,10 +396,12 @@ test_limit (void **state)
 static bool
 is_closing (struct rig *rig, const char *name)
 {
+  struct config_backing config
+      = { .name = (char *) name, .path = (char *) "/elsewhere" };
   bool closing;
 
   pthread_mutex_lock (&rig->lock);
-  closing = backings_closing (&rig->backings, name);
+  closing = backings_closing (&rig->backings, &config);
   pthread_mutex_unlock (&rig->lock);
   return closing;
 }
