@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <config.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/message.h"
@@ -19,10 +20,16 @@
 #define MERGE_PAUSE 60
 #define ROOM_PAUSE 5
 
+/* Times that reading nothing but errors, a poll apart, is tried again: it may
+ * be the connection to a server that was lost.
+ */
+#define DRAIN_TRIES 10
+
 /* What became of the segments that were to be loaded. */
 struct loads {
   unsigned loaded, failed;
-  bool no_room; /* some were not loaded, or not packed: memory is full */
+  unsigned damaged; /* of those that failed */
+  bool no_room;     /* some were not loaded, or not packed: memory is full */
 };
 
 /* A segment came back to memory from a backing that is drained: on to another
@@ -67,8 +74,10 @@ collect_loaded (struct writeback *w, struct mover *mover, unsigned index,
     return false;
   if (!moved.to_memory)
     return true;
-  if (moved.error)
+  if (moved.error) {
     loads->failed += moved.backing == index;
+    loads->damaged += moved.backing == index && moved.error == EBADMSG;
+  }
   else if (drain)
     pass_on (w, mover, &moved);
   else if (mover_claim (w->store, moved.segment)
@@ -96,7 +105,7 @@ static struct loads
 load_some (struct writeback *w, struct mover *mover, unsigned index,
            uint32_t dead_bytes, bool drain, uint32_t *next)
 {
-  struct loads loads = { 0, 0, false };
+  struct loads loads = { .loaded = 0 };
   uint32_t segment;
 
   while (loads.loaded < TURN && !loads.no_room && !atomic_load (&w->stop)) {
@@ -147,16 +156,21 @@ to_drain (const struct writeback *w, unsigned index)
 
 /* A part of it: whether anything was moved. */
 static bool
-drain_some (struct writeback *w, struct mover *mover, unsigned index)
+drain_some (struct drainer *d, struct mover *mover)
 {
-  struct tier_backing *b = &w->backings->list[index];
+  struct writeback *w = d->writeback;
+  struct tier_backing *b = &w->backings->list[d->index];
   uint32_t next = 0;
-  struct loads loads = load_some (w, mover, index, 0, true, &next);
+  struct loads loads = load_some (w, mover, d->index, 0, true, &next);
 
-  if (loads.loaded > loads.failed)
+  if (loads.loaded > loads.failed) {
+    d->fruitless = 0;
     return true;
+  }
   if (loads.failed > 0
-      && backing_state (atomic_load (&b->backing)) != BACKING_FAILED) {
+      && backing_state (atomic_load (&b->backing)) != BACKING_FAILED
+      && (loads.damaged == loads.failed || ++d->fruitless == DRAIN_TRIES)) {
+    d->fruitless = 0;
     atomic_store (&b->stuck, true);
     message (MESSAGE_ERROR,
              "backing \"%s\" cannot be drained: %u segments cannot be read "
@@ -179,7 +193,7 @@ drain_turn (struct drainer *d, struct mover **mover)
   if (wanted && !*mover)
     *mover = mover_create (w->store);
   if (wanted && *mover)
-    did = drain_some (w, *mover, d->index);
+    did = drain_some (d, *mover);
   pthread_rwlock_unlock (&w->in_use);
   atomic_store (&d->at_work, false);
   if (!wanted && *mover) {

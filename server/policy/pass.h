@@ -35,6 +35,7 @@ struct drainer {
   pthread_t thread;
   struct wake wake;
   _Atomic bool at_work;
+  unsigned fruitless; /* times in a row that it only met errors */
 };
 
 /* One pass: how far to go. */

@@ -310,7 +310,7 @@ end_load (struct mover *mover, struct move *move)
 
   if (moved->error == 0 && !frame_valid (store, move)) {
     backed_wrong (store, moved->backing);
-    moved->error = EIO;
+    moved->error = EBADMSG;
   }
   if (moved->error == 0) {
     moved->pages = contents_objects (

@@ -32,7 +32,7 @@ struct moved {
   uint32_t segment;
   unsigned backing;
   bool to_memory;
-  int error; /* 0, or why it stays where it was */
+  int error; /* 0, or why it stays where it was; EBADMSG: damaged there */
   uint64_t bytes, pages;
   uint64_t tag; /* as it was set when it began */
 };

@@ -53,7 +53,8 @@ notes_of (uintptr_t address)
   enum note best = NOTE_NEVER;
 
   for (unsigned i = 0; i < faults->count; ++i)
-    if (call_sites_lying (faults->sites[i].address) == address)
+    if (call_sites_lying (faults->sites[i].address) == address
+        && note_of (&faults->sites[i]) > best)
       best = note_of (&faults->sites[i]);
   for (unsigned i = 0; i < others_count; ++i)
     if (others[i].address == address && others[i].note > best)

@@ -9,22 +9,27 @@
 
 #include "far.h"
 
-static char socket_path[128];
+static char socket_path[128], errors_path[128];
 static pid_t nbdkit;
 
 static void
 start (struct rig *rig, const char *write_delay)
 {
+  char errors_file[160];
   struct stat st;
 
   snprintf (socket_path, sizeof socket_path, "%s/socket", rig->folder);
+  snprintf (errors_path, sizeof errors_path, "%s/errors", rig->folder);
+  snprintf (errors_file, sizeof errors_file, "error-pread-file=%s",
+            errors_path);
   nbdkit = fork ();
   if (nbdkit == 0) {
     /* One thread a connection: with more, nbdkit 1.32 may fail an assertion
      * when a client leaves before it is answered.
      */
     execlp ("nbdkit", "nbdkit", "-f", "--exit-with-parent", "--threads=1", "-U",
-            socket_path, "--filter=delay", "memory", "16M", write_delay, NULL);
+            socket_path, "--filter=delay", "--filter=error", "memory", "16M",
+            write_delay, "error-pread-rate=100%", errors_file, NULL);
     _exit (127);
   }
   rig_wait (stat (socket_path, &st) == 0);
@@ -48,6 +53,15 @@ far_stop (void)
   kill (nbdkit, SIGKILL);
   waitpid (nbdkit, NULL, 0);
   unlink (socket_path);
+}
+
+void
+far_fail_reads (bool fail)
+{
+  if (fail)
+    assert_int_equal (mknod (errors_path, S_IFREG | 0600, 0), 0);
+  else
+    assert_int_equal (unlink (errors_path), 0);
 }
 
 void

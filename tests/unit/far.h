@@ -23,6 +23,9 @@ extern void far_stop (void);
  */
 extern unsigned far_add (struct rig *rig, unsigned prio, unsigned deadline);
 
+/* It refuses all reads from now on, or does not any more. */
+extern void far_fail_reads (bool fail);
+
 /* It does not answer any more, and is late a moment later. */
 extern void far_hang (struct rig *rig);
 

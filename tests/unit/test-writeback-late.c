@@ -488,16 +488,69 @@ test_lock_held (void **state)
   rig_stop (rig);
 }
 
+/* A drain goes on when what could not be read for some seconds can be again. */
+static void
+test_drain_errors (void **state)
+{
+  struct rig *rig = rig_start (32 * MIB);
+  struct backing_counters counters;
+  struct backing *backing;
+
+  (void) state;
+  far_start (rig);
+  far = far_add (rig, 1, LONG_DEADLINE);
+  backing = rig->backings.list[far].backing;
+  rig_write (rig, 0, 4 * RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  assert_int_equal (rig_count (rig, 0, 4 * RAW, (int) far), 4 * RAW);
+  far_fail_reads (true);
+  rig_drain (rig, far, false);
+  /* It has failed with all four, and tries them again. */
+  do {
+    rig_pause ();
+    backing_get_counters (backing, &counters);
+  } while (counters.io_errors < 8);
+  assert_false (atomic_load (&rig->backings.list[far].stuck));
+  assert_int_equal (rig_count (rig, 0, 4 * RAW, (int) far), 4 * RAW);
+  far_fail_reads (false);
+  rig_wait (backing_extents_used (backing) == 0);
+  assert_int_equal (rig_count (rig, 0, 4 * RAW, RIG_MEMORY), 4 * RAW);
+  far_stop ();
+  rig_stop (rig);
+}
+
+/* But not for ever. */
+static void
+test_drain_ends (void **state)
+{
+  struct rig *rig = rig_start (32 * MIB);
+
+  (void) state;
+  far_start (rig);
+  far = far_add (rig, 1, LONG_DEADLINE);
+  rig_write (rig, 0, 4 * RAW, PAGE_RANDOM, &usual);
+  rig_command (rig, &RIG_ALL);
+  far_fail_reads (true);
+  rig_drain (rig, far, false);
+  rig_wait (atomic_load (&rig->backings.list[far].stuck));
+  far_fail_reads (false);
+  rig_drain (rig, far, false);
+  rig_wait (rig_count (rig, 0, 4 * RAW, RIG_MEMORY) == 4 * RAW);
+  far_stop ();
+  rig_stop (rig);
+}
+
 int
 main (void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test (test_next_prio),   cmocka_unit_test (test_same_prio),
-    cmocka_unit_test (test_other_class), cmocka_unit_test (test_command),
-    cmocka_unit_test (test_own_writes),  cmocka_unit_test (test_called_off),
-    cmocka_unit_test (test_stuck_disk),  cmocka_unit_test (test_caps),
-    cmocka_unit_test (test_merge),       cmocka_unit_test (test_limit),
-    cmocka_unit_test (test_closing),     cmocka_unit_test (test_lock_held),
+    cmocka_unit_test (test_next_prio),    cmocka_unit_test (test_same_prio),
+    cmocka_unit_test (test_other_class),  cmocka_unit_test (test_command),
+    cmocka_unit_test (test_own_writes),   cmocka_unit_test (test_called_off),
+    cmocka_unit_test (test_stuck_disk),   cmocka_unit_test (test_caps),
+    cmocka_unit_test (test_merge),        cmocka_unit_test (test_limit),
+    cmocka_unit_test (test_closing),      cmocka_unit_test (test_lock_held),
+    cmocka_unit_test (test_drain_errors), cmocka_unit_test (test_drain_ends),
   };
 
   return cmocka_run_group_tests (tests, NULL, NULL);
