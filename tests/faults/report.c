@@ -205,8 +205,8 @@ is_open (const struct call_site *site)
          && !reason_of (site)[0];
 }
 
-static unsigned
-count_open (void)
+unsigned
+report_count_open (void)
 {
   unsigned count = 0;
 
@@ -295,7 +295,7 @@ tell_unknown (void)
 bool
 report_coverage (const char *left_out)
 {
-  unsigned open = count_open ();
+  unsigned open = report_count_open ();
 
   tell_layers ();
   tell_rest ();

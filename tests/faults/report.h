@@ -35,6 +35,11 @@ extern void report_scenario (const char *scenario, double seconds);
 extern void report_left_out (const char *scenario, const char *why);
 extern void report_wrong (const char *scenario);
 
+/* Call sites that never failed, here or elsewhere, and for which there is no
+ * reason.
+ */
+extern unsigned report_count_open (void);
+
 /* The layers, and the call sites that never failed, here or elsewhere (see
  * notes.h), with the reason.  False: there is one without, and no scenario was
  * LEFT_OUT ("", or a list of them).

@@ -100,7 +100,7 @@ keep (struct tierswap *device)
 }
 
 /* The first object of a segment in memory has no header, if no page is there
- * any more.
+ * any more; others are, and will be looked for.
  */
 static bool
 tear (struct store *store, uint32_t number)
@@ -112,7 +112,7 @@ tear (struct store *store, uint32_t number)
   slot_word word;
 
   if (control_state (state_word) == SEGMENT_FREE || !place_is_frame (place)
-      || control_tail (state_word) == 0)
+      || control_live (state_word) == 0)
     return false;
   object = (struct object *) (void *) arena_frame (
       &store->arena, (uint32_t) place_number (place));
